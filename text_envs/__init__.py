@@ -1,0 +1,46 @@
+"""Text games for Gymnasium: ``import text_envs``, then ``gym.make("TextSokoban-v0")``."""
+
+from typing import Any
+
+from gymnasium.envs.registration import register, registry
+
+from text_envs.chat import Budget, ChatEnv, ChatProtocol, Reply
+from text_envs.env import TextEnv
+from text_envs.game import Game, Outcome
+
+__version__ = "0.1.0"
+__all__ = [
+    "ENV_IDS",
+    "Budget",
+    "ChatEnv",
+    "ChatProtocol",
+    "Game",
+    "Outcome",
+    "Reply",
+    "TextEnv",
+]
+
+# id: (game, moves in an episode, parameters)
+_TABLE: dict[str, tuple[str, int, dict[str, Any]]] = {
+    "TextBandit-v0": ("text_envs.games.bandit:Bandit", 20, {}),
+    "TextSokoban-v0": ("text_envs.games.sokoban:Sokoban", 20, {}),
+    "TextSokobanLarge-v0": (
+        "text_envs.games.sokoban:Sokoban",
+        40,
+        {"size": 8, "boxes": 2, "max_solution": 20},
+    ),
+    "TextFrozenLake-v0": ("text_envs.games.frozen_lake:FrozenLake", 20, {}),
+}
+
+ENV_IDS = tuple(_TABLE)
+"""Every id that this package registers."""
+
+for _id, (_game, _limit, _params) in _TABLE.items():
+    if _id not in registry:  # a reload registers nothing twice
+        register(
+            _id,
+            entry_point="text_envs.env:TextEnv",
+            vector_entry_point="text_envs.vector:TextVectorEnv",
+            max_episode_steps=_limit,
+            kwargs={"game": _game, **_params},
+        )

@@ -1,0 +1,342 @@
+"""``TextEnv``: any ``Game`` as a Gymnasium environment."""
+
+import inspect
+from functools import cache
+from hashlib import blake2b
+from importlib import import_module
+from pathlib import Path
+from typing import Any, Literal, SupportsFloat, get_args
+
+import gymnasium as gym
+import numpy as np
+from gymnasium import logger, spaces
+
+from text_envs.game import PRINTABLE, Game
+from text_envs.spaces import TextSpace
+
+ObsMode = Literal["text", "image", "text+image"]
+Split = Literal["train", "test"]
+Observation = str | dict[str, Any]
+
+IMAGE_TOKEN = "<image>"
+INVALID = "Invalid move."
+OVER = "The game is over."
+MAX_ACTION = 1024
+MAX_NOTE = 512
+TEST_SHARE = 0.1
+MAX_DRAWS = 10_000
+
+
+class TextEnv(gym.Env[Any, str]):
+    """A text game that obeys Gymnasium.
+
+    Observation: ``str``; with ``obs_mode="image"`` or ``"text+image"`` a dict with ``text`` (which
+    has one ``<image>`` placeholder) and ``image``, uint8 ``[H, W, 3]``.
+
+    Action: ``str``, any string at all. What the game does not take for a move leaves the state
+    alone, costs ``invalid_action_penalty`` and is said to be invalid in ``info`` and at the top of
+    the next observation.
+
+    ``info`` has the keys ``success``, ``action_is_valid``, ``action_is_effective`` (the move
+    changed the state) and ``legal_actions`` (``None`` where they can't be listed), at reset also
+    ``rules``, and what the game's own docstring adds.
+
+    Args:
+        game: a ``Game``, a ``Game`` class, or ``"module:Class"``; the last two are made with
+            ``params``.
+        obs_mode: ``"text"``, ``"image"`` or ``"text+image"``.
+        split: ``"train"`` or ``"test"`` draws only levels of that split; ``None`` draws any. A
+            level's split depends on a hash of the level alone, so the two are disjoint whatever the
+            seeds.
+        levels: path of a file with levels in the game's own text form; ``reset(seed=i)`` then
+            starts level ``i`` (modulo their number), a reset without a seed draws one.
+        invalid_action_penalty: reward of a text that is not a move.
+        render_mode: ``"ansi"``, ``"rgb_array"`` or ``"human"``.
+        tile: pixels per board cell in pictures.
+        **params: parameters of the game.
+
+    ``reset`` options: ``level``, a text in the game's own form, starts from that level (with
+    several, the seed is the index); ``noise_seed``, an int, keeps the seed's start but draws what
+    happens afterwards from a stream of its own: a group of rollouts shares the start, not the luck.
+    """
+
+    metadata = {"render_modes": ["ansi", "rgb_array", "human"], "render_fps": 4}  # noqa: RUF012 (Gymnasium's own form)
+
+    def __init__(
+        self,
+        game: Game[Any] | type[Game[Any]] | str,
+        *,
+        obs_mode: ObsMode = "text",
+        split: Split | None = None,
+        levels: str | None = None,
+        invalid_action_penalty: float = -0.1,
+        render_mode: str | None = None,
+        tile: int = 32,
+        **params: Any,
+    ) -> None:
+        _check_choice("obs_mode", obs_mode, get_args(ObsMode))
+        _check_choice("split", split, (None, *get_args(Split)))
+        _check_choice("render_mode", render_mode, (None, *self.metadata["render_modes"]))
+        if not isinstance(tile, int) or tile < 4:
+            raise ValueError(f"tile={tile!r} must be a whole number of at least 4 pixels")
+        self.game = make_game(game, params)
+        self.obs_mode: ObsMode = obs_mode
+        self.split: Split | None = split
+        self.invalid_action_penalty = float(invalid_action_penalty)
+        self.render_mode = render_mode
+        self.tile = tile
+        self._levels = None if levels is None else self._read_levels(levels)
+        self._state: Any = None
+        self._done = False
+        self._noise: np.random.Generator | None = None
+        self._window: Any = None
+
+        charset = self.game.charset | PRINTABLE
+        self.action_space = TextSpace(MAX_ACTION, PRINTABLE)
+        text = TextSpace(self.game.max_text + MAX_NOTE, charset)
+        self.observation_space: spaces.Space[Any] = text
+        if obs_mode != "text":
+            start = self._levels[0] if self._levels else self.game.initial(np.random.default_rng(0))
+            self._image_shape = self._draw(start).shape
+            image = spaces.Box(0, 255, self._image_shape, np.uint8)
+            self.observation_space = spaces.Dict({"text": text, "image": image})
+
+    # --- Gymnasium ---
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[Any, dict[str, Any]]:
+        """Start an episode. Raises ``ValueError`` for an unknown option or a malformed level."""
+        super().reset(seed=seed)
+        options = dict(options or {})
+        level, noise_seed = options.pop("level", None), options.pop("noise_seed", None)
+        if options:
+            raise ValueError(f"unknown reset options {sorted(options)}; known: level, noise_seed")
+        rng = self.np_random
+        self._state = self._start(level, seed, rng)
+        self._done = False
+        self._noise = rng
+        if noise_seed is not None:
+            if not isinstance(noise_seed, int | np.integer) or noise_seed < 0:
+                raise ValueError(f"noise_seed={noise_seed!r} must be a whole number >= 0")
+            self._noise = np.random.default_rng([int(rng.integers(2**63)), int(noise_seed)])
+        info = self._info(False, True, False)
+        info["rules"] = self.rules
+        info.update(self.game.start_info(self._state))
+        if self.render_mode == "human":
+            self.render()
+        return self._observe(""), info
+
+    def step(self, action: str) -> tuple[Any, SupportsFloat, bool, bool, dict[str, Any]]:
+        """Make a move. Raises ``gymnasium.error.InvalidAction`` for anything but a string."""
+        if not isinstance(action, str):
+            raise gym.error.InvalidAction(
+                f"an action is a str, this is a {type(action).__name__}: {action!r:.100}"
+            )
+        state, noise = self._state, self._noise
+        if noise is None:
+            raise gym.error.ResetNeeded("step() before reset()")
+        if self._done:
+            logger.warn("step() after the game has ended does nothing; call reset().")
+            return self._observe(OVER), 0.0, True, False, self._info(False, False, False)
+        move = self.game.parse(state, action)
+        if move is None:
+            info = self._info(False, False, False)
+            return self._observe(self._refusal()), self.invalid_action_penalty, False, False, info
+        after, reward, done, success, note = self.game.play(state, move, noise)
+        self._state, self._done = after, done
+        info = self._info(success, True, after is not state and after != state)
+        if self.render_mode == "human":
+            self.render()
+        return self._observe(note), reward, done, False, info
+
+    def render(self) -> Any:
+        """Return the text (``"ansi"``), a picture (``"rgb_array"``), or show a window
+        (``"human"``).
+        """
+        if self.render_mode is None:
+            raise ValueError(
+                "render() needs a render_mode, given to gym.make:"
+                f" {', '.join(self.metadata['render_modes'])}"
+            )
+        if self._state is None:
+            raise gym.error.ResetNeeded("render() before reset()")
+        if self.render_mode == "ansi":
+            return self.game.text(self._state)
+        picture = self._draw(self._state)
+        if self.render_mode == "rgb_array":
+            return picture
+        if self._window is None:
+            self._window = _renderers().Window(fps=self.metadata["render_fps"])
+        self._window.show(picture)
+        return None
+
+    def close(self) -> None:
+        """Close the window, if there is one."""
+        if self._window is not None:
+            self._window.close()
+            self._window = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_window": None}  # a window belongs to its process
+
+    # --- what trainers and wrappers may ask ---
+
+    @property
+    def rules(self) -> str:
+        """What a player is told."""
+        return self.game.rules
+
+    def legal_actions(self) -> tuple[str, ...] | None:
+        """Canonical moves in the present state; none once the game is over."""
+        return () if self._done else self.game.legal(self._state)
+
+    def solve(self) -> list[str] | None:
+        """Oracle's plan from the present state; ``None`` when there is none."""
+        return None if self._done else self.game.solve(self._state)
+
+    def facts(self) -> dict[str, Any]:
+        """Present state as structured facts."""
+        return self.game.facts(self._state)
+
+    def get_state(self) -> Any:
+        """Return the present state, a frozen value."""
+        return self._state
+
+    def set_state(self, state: Any) -> None:
+        """Go on from ``state``, a value that ``get_state`` returned; the game is taken to be under
+        way.
+        """
+        self._state, self._done = state, False
+        if self._noise is None:
+            self._noise = self.np_random
+
+    # --- private ---
+
+    def _info(self, success: bool, valid: bool, effective: bool) -> dict[str, Any]:
+        info = {
+            "success": success,
+            "action_is_valid": valid,
+            "action_is_effective": effective,
+            "legal_actions": () if self._done else self.game.legal(self._state),
+        }
+        info.update(self.game.info(self._state))
+        return info
+
+    def _refusal(self) -> str:
+        legal = self.game.legal(self._state)
+        listed = ", ".join(legal) if legal else ""
+        if not listed or len(listed) + len(INVALID) > MAX_NOTE - 20:
+            return INVALID
+        return f"{INVALID} Legal moves: {listed}."
+
+    def _observe(self, note: str) -> Observation:
+        if self.obs_mode == "text":
+            text = self.game.text(self._state)
+            return f"{note}\n{text}" if note else text
+        text = IMAGE_TOKEN
+        if self.obs_mode == "text+image":
+            text = f"{IMAGE_TOKEN}\n{self.game.text(self._state)}"
+        image = self._draw(self._state)
+        if image.shape != self._image_shape:
+            raise ValueError(
+                f"this level's picture is {image.shape}, the observation space has"
+                f" {self._image_shape}; make the environment with the level's own board size"
+            )
+        return {"text": f"{note}\n{text}" if note else text, "image": image}
+
+    def _draw(self, state: Any) -> np.ndarray:
+        return _renderers().draw(state, self.tile)
+
+    def _start(self, level: str | None, seed: int | None, rng: np.random.Generator) -> Any:
+        states = self._levels if level is None else self._checked(self.game.levels(level))
+        if states is not None:
+            return states[(int(rng.integers(len(states))) if seed is None else seed) % len(states)]
+        for _ in range(MAX_DRAWS):
+            state = self.game.initial(rng)
+            if self.split is None or split_of(self.game.level(state)) == self.split:
+                return state
+        raise ValueError(
+            f"none of {MAX_DRAWS} levels drawn belongs to split={self.split!r}: these parameters"
+            " allow too few different levels; allow more of them, or use split=None"
+        )
+
+    def _read_levels(self, path: str) -> list[Any]:
+        try:
+            text = Path(path).read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise ValueError(f"levels={path!r} can't be read as a text file: {error}") from error
+        try:
+            return self._checked(self.game.levels(text))
+        except ValueError as error:
+            raise ValueError(f"levels={path!r}: {error}") from error
+
+    def _checked(self, states: list[Any]) -> list[Any]:
+        if not states:
+            raise ValueError("no level found in this text")
+        for number, state in enumerate(states, 1):
+            length = len(self.game.text(state))
+            if length > self.game.max_text:
+                raise ValueError(
+                    f"level {number} is too large for this environment's observation space:"
+                    f" its text has {length} characters, the space takes {self.game.max_text};"
+                    " make the environment with a larger board"
+                )
+        if self.split is not None:
+            states = [s for s in states if split_of(self.game.level(s)) == self.split]
+            if not states:
+                raise ValueError(f"none of these levels belongs to split={self.split!r}")
+        return states
+
+
+def split_of(level: str) -> Split:
+    """Tell which split a level belongs to: one in ten is ``"test"``, by a hash of the level's text
+    alone.
+    """
+    digest = blake2b(level.encode(), digest_size=8).digest()
+    return "test" if int.from_bytes(digest, "big") < TEST_SHARE * 2**64 else "train"
+
+
+def make_game(game: Game[Any] | type[Game[Any]] | str, params: dict[str, Any]) -> Game[Any]:
+    """Make a ``Game`` from what ``TextEnv`` takes. Raises ``TypeError`` that names an unknown
+    parameter.
+    """
+    if isinstance(game, Game):
+        if params:
+            raise TypeError(
+                f"parameters {sorted(params)} given with a ready-made game; set them on it"
+            )
+        return game
+    factory = _load(game) if isinstance(game, str) else game
+    known = inspect.signature(factory).parameters
+    unknown = sorted(set(params) - set(known))
+    if unknown:
+        own = inspect.signature(TextEnv).parameters
+        names = [n for n in own if n not in ("game", "params")]
+        raise TypeError(
+            f"{factory.__name__} has no parameter {', '.join(map(repr, unknown))};"
+            f" the game takes {', '.join(known) or 'none'},"
+            f" every environment takes {', '.join(names)}"
+        )
+    return factory(**params)
+
+
+def _load(path: str) -> type[Game[Any]]:
+    module, _, name = path.partition(":")
+    return getattr(import_module(module), name)
+
+
+def _check_choice(name: str, value: Any, choices: tuple[Any, ...]) -> None:
+    if value not in choices:
+        raise ValueError(f"{name}={value!r} is not one of {', '.join(map(repr, choices))}")
+
+
+@cache
+def _renderers() -> Any:
+    """Load ``renderers``: the one lazy import, made when the first picture is asked for."""
+    try:
+        return import_module("renderers")
+    except ImportError as error:
+        raise gym.error.DependencyNotInstalled(
+            "pictures need the render extra: pip install 'text-envs[render]'"
+        ) from error
