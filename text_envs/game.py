@@ -45,6 +45,10 @@ class Game(Generic[State]):
     """Upper bound on ``len(text(state))``."""
     charset: frozenset[str] = PRINTABLE
     """Every character that ``text`` and notes can contain."""
+    stochastic: bool = False
+    """``play`` draws from its generator, so that a plan may fail: whoever follows one plans again
+    after every move.
+    """
 
     def initial(self, rng: np.random.Generator) -> State:
         """Draw a start. Raises ``ValueError`` if the parameters allow none."""
