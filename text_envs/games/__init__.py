@@ -1,1 +1,1 @@
-"""The games: one file each."""
+"""One game a file: a state, its rules, and what only it needs."""
