@@ -1,0 +1,196 @@
+"""Whole episodes of a policy in Gymnasium environments, as trajectories of sampled tokens."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import gymnasium as gym
+import torch
+
+from starpo_plugin.engine import Engine, Sampled
+from starpo_plugin.policy import Policy
+from starpo_plugin.tokens import ChatTokens
+from starpo_plugin.trajectory import End, Trajectory, Turn
+from text_envs.chat import ChatEnv, ChatProtocol
+
+TURN_INFO = ("success", "action_is_valid", "action_is_effective", "actions", "well_formed")
+
+
+@dataclass(frozen=True)
+class EpisodeSpec:
+    """Which environment, told how, and how long an episode may be."""
+
+    env_id: str
+    env_kwargs: dict[str, Any] = field(default_factory=dict)
+    protocol: ChatProtocol = field(default_factory=ChatProtocol)
+    max_turns: int = 5
+    max_actions: int = 10
+    format_penalty: float = -0.1
+
+    def make(self, **kwargs: Any) -> ChatEnv:
+        """Make the environment. Raises ``ValueError`` that names the id and what is wrong."""
+        try:
+            # the episode's own limit: a registered one that is shorter would cut it unasked
+            env = gym.make(
+                self.env_id, **{"max_episode_steps": self.max_actions, **self.env_kwargs, **kwargs}
+            )
+        except (gym.error.Error, ImportError) as error:
+            raise ValueError(
+                f"env {self.env_id!r} can't be made: {error} (ids of other packages are written"
+                " 'package:Id-v0')"
+            ) from error
+        return ChatEnv(
+            env, self.protocol, self.max_turns, self.max_actions, format_penalty=self.format_penalty
+        )
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How replies are drawn."""
+
+    max_reply_tokens: int
+    max_tokens: int
+    """Longest trajectory, prompts included; one that reaches it ends as ``out_of_tokens``."""
+    temperature: float = 1.0
+
+
+@dataclass
+class _Episode:
+    """A conversation under way."""
+
+    env: ChatEnv
+    seed: int
+    group: int
+    member: int
+    system: str
+    message: str
+    prompt_ids: list[int]
+    turns: list[Turn] = field(default_factory=list)
+    end: End | None = None
+    success: bool = False
+
+
+class Rollouts:
+    """Plays groups of episodes; environments are made once and used again.
+
+    Args:
+        policy: the model.
+        tokens: its chat template.
+        spec: environment and limits.
+        sampling: how replies are drawn.
+        keep_cache: see ``Engine``.
+        **env_kwargs: over ``spec.env_kwargs`` (evaluation: another split).
+    """
+
+    def __init__(
+        self,
+        policy: Policy,
+        tokens: ChatTokens,
+        spec: EpisodeSpec,
+        sampling: Sampling,
+        keep_cache: bool = True,
+        **env_kwargs: Any,
+    ) -> None:
+        self._policy, self._tokens, self._spec = policy, tokens, spec
+        self._sampling, self._keep_cache = sampling, keep_cache
+        self._env_kwargs = env_kwargs
+        self._envs: list[ChatEnv] = []
+
+    def run(
+        self,
+        seeds: Sequence[int],
+        members: int,
+        generator: torch.Generator,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> list[Trajectory]:
+        """Play ``members`` episodes from each seed's start; the members of one seed are a group.
+
+        Args:
+            seeds: environment seeds, one per group.
+            members: rollouts per group: one start, each with its own luck.
+            generator: source of the sampler's noise (CPU).
+            progress: called with (episodes over, episodes) after each turn.
+
+        Returns:
+            len(seeds) * members trajectories, in order of group, then member.
+        """
+        episodes = self._open(seeds, members)
+        engine = Engine(self._policy, self._tokens.end_ids, self._tokens.pad_id, self._keep_cache)
+        training = self._policy.training
+        self._policy.eval()
+        alive = [e for e in episodes if e.end is None]
+        # members share their prompt, so a group is over before it begins or not at all
+        engine.start([e.prompt_ids for e in alive[::members]], members)
+        while alive:
+            limits = [self._room(length) for length in engine.lengths]
+            noise = torch.rand(len(alive), max(limits), generator=generator)
+            replies = engine.reply(limits, noise, self._sampling.temperature)
+            lengths = engine.lengths
+            for episode, sampled, length in zip(alive, replies, lengths, strict=True):
+                self._play(episode, sampled, length)
+            rows = [r for r, e in enumerate(alive) if e.end is None]
+            engine.keep(rows)
+            alive = [alive[r] for r in rows]
+            engine.extend([e.prompt_ids for e in alive])
+            if progress is not None:
+                progress(len(episodes) - len(alive), len(episodes))
+        self._policy.train(training)
+        return [self._trajectory(e) for e in episodes]
+
+    def _open(self, seeds: Sequence[int], members: int) -> list[_Episode]:
+        while len(self._envs) < len(seeds) * members:
+            self._envs.append(self._spec.make(**self._env_kwargs))
+        episodes = []
+        pairs = [(g, m) for g in range(len(seeds)) for m in range(members)]
+        for env, (group, member) in zip(self._envs, pairs, strict=False):
+            seed = int(seeds[group])
+            message, info = env.reset(seed=seed, options={"noise_seed": member})
+            episode = _Episode(env, seed, group, member, info["system"], message, [])
+            episode.prompt_ids = self._tokens.start(episode.system, message)
+            if self._room(len(episode.prompt_ids)) == 0:
+                episode.end = "out_of_tokens"
+            episodes.append(episode)
+        return episodes
+
+    def _play(self, episode: _Episode, sampled: Sampled, length: int) -> None:
+        """Take one reply to the environment and prepare the next prompt."""
+        reply = self._tokens.decode(sampled.ids)
+        message, reward, terminated, truncated, info = episode.env.step(reply)
+        episode.turns.append(
+            Turn(
+                prompt_ids=tuple(episode.prompt_ids),
+                reply_ids=sampled.ids,
+                logprobs=sampled.logprobs,
+                observation=episode.message,
+                reply=reply,
+                reward=float(reward),
+                info={k: info[k] for k in TURN_INFO},
+            )
+        )
+        episode.success |= bool(info["success"])
+        episode.message = message
+        if terminated or truncated:
+            episode.end = "terminated" if terminated else "truncated"
+            return
+        last = sampled.ids[-1] if sampled.ids else None
+        episode.prompt_ids = self._tokens.next(message, last)
+        if self._room(length + len(episode.prompt_ids)) == 0:
+            episode.end = "out_of_tokens"
+
+    def _room(self, length: int) -> int:
+        """Reply tokens that fit after ``length`` tokens."""
+        most = min(self._sampling.max_tokens, self._policy.context)
+        return max(0, min(self._sampling.max_reply_tokens, most - length))
+
+    def _trajectory(self, episode: _Episode) -> Trajectory:
+        assert episode.end is not None
+        return Trajectory(
+            env_id=self._spec.env_id,
+            seed=episode.seed,
+            group=episode.group,
+            member=episode.member,
+            turns=tuple(episode.turns),
+            success=episode.success,
+            end=episode.end,
+            system=episode.system,
+        )

@@ -1,0 +1,62 @@
+"""What a rollout yields: episodes as turns of token ids, exactly as they were seen and sampled."""
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+End = Literal["terminated", "truncated", "out_of_tokens"]
+
+
+@dataclass(frozen=True)
+class Turn:
+    """One exchange: the tokens that were added to the context, then those that the policy sampled.
+
+    A worked example, two turns of one episode (``mask`` and ``turn`` are made from this by
+    ``collate``)::
+
+        turn 0  prompt_ids  <|user|> # P X O # <|end|> <|assistant|>
+                reply_ids   <answer> right </answer> <|end|>     the policy wrote <|end|>: trained
+        turn 1  prompt_ids  <|user|> # _ P X # <|end|> <|assistant|>
+                reply_ids   <answer> right                        cut off by the length limit
+    """
+
+    prompt_ids: tuple[int, ...]
+    """Context added before the reply: template headers, the observation."""
+    reply_ids: tuple[int, ...]
+    """As sampled, never decoded and encoded again; the end-of-turn token included if it was
+    sampled.
+    """
+    logprobs: tuple[float, ...]
+    """Sampler's log-probability of each reply token."""
+    observation: str
+    """User message of this turn."""
+    reply: str
+    """The reply's text, without the end-of-turn token."""
+    reward: float
+    """Sum of the turn's rewards; zero is an ordinary value."""
+    info: dict[str, Any] = field(default_factory=dict)
+    """What ``ChatEnv`` said of the turn: actions, sections, well_formed, flags."""
+
+
+@dataclass(frozen=True)
+class Trajectory:
+    """One episode of one member of a group."""
+
+    env_id: str
+    seed: int
+    """Environment seed: with ``member`` it replays the episode's start and luck."""
+    group: int
+    """Trajectories of one group share the start and are compared with each other."""
+    member: int
+    """Index within the group; also the noise seed."""
+    turns: tuple[Turn, ...]
+    success: bool
+    end: End
+    system: str = ""
+
+    @property
+    def total_reward(self) -> float:
+        """Undiscounted sum of rewards."""
+        return sum(t.reward for t in self.turns)
+
+    def __len__(self) -> int:
+        return sum(len(t.prompt_ids) + len(t.reply_ids) for t in self.turns)
