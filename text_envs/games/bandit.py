@@ -1,6 +1,67 @@
-"""Bandit: named arms that pay differently, and few pulls to tell which is best."""
+"""Bandit: named arms that pay differently, and few pulls to tell which is best.
 
-from typing import NamedTuple
+Two arms, in random order: one named after a cautious profession, one after a daring one. The daring
+arm is better on average, which a player can only expect from the names, or learn over many games.
+
+==============  =============================  ====
+arm             pays                           mean
+==============  =============================  ====
+cautious, low   0.1 always                     0.1
+daring, high    1 with probability 0.25        0.25
+==============  =============================  ====
+
+The payouts follow RAGEN's Bandit; names, several pulls and more arms are our own.
+"""
+
+import re
+from math import isfinite
+from typing import Any, Literal, NamedTuple, get_args
+
+import numpy as np
+
+from text_envs.game import Game, Outcome
+
+Names = Literal["train", "test"]
+
+MAX_ARMS = 20
+MAX_PULLS = 1000
+MAX_NAME = 24
+MAX_AMOUNT = 1000
+
+NAMES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    "train": (
+        (
+            "accountant", "actuary", "archivist", "auditor", "baker", "beekeeper", "bookkeeper",
+            "caretaker", "cartographer", "cashier", "clerk", "curator", "dentist", "gardener",
+            "librarian", "notary", "optician", "pharmacist", "postman", "potter", "proofreader",
+            "registrar", "tailor", "watchmaker",
+        ),
+        (
+            "astronaut", "base jumper", "bounty hunter", "bull rider", "cliff diver", "fire eater",
+            "gambler", "gold prospector", "knife thrower", "lion tamer", "matador", "mountaineer",
+            "pirate", "privateer", "racing driver", "skydiver", "smuggler", "storm chaser",
+            "stuntman", "sword swallower", "test pilot", "tightrope walker", "treasure hunter",
+            "wing walker",
+        ),
+    ),
+    "test": (
+        (
+            "bank teller", "bookbinder", "cobbler", "conservator", "dietitian", "florist",
+            "grocer", "indexer", "insurance broker", "lens grinder", "museum guard", "paralegal",
+            "piano tuner", "receptionist", "safety inspector", "school teacher", "shepherd",
+            "statistician", "tax adviser", "translator", "typist", "typesetter", "upholsterer",
+            "weaver",
+        ),
+        (
+            "alligator wrestler", "buccaneer", "card sharp", "cat burglar", "corsair", "daredevil",
+            "duellist", "escape artist", "explorer", "free climber", "gladiator", "highwayman",
+            "human cannonball", "ice climber", "mercenary", "motorcycle racer", "paraglider",
+            "rodeo clown", "rum runner", "snake charmer", "speculator", "spy", "trapeze artist",
+            "wildcatter",
+        ),
+    ),
+}  # fmt: skip
+"""List -> (cautious, daring) professions. No name is in both lists."""
 
 
 class Pay(NamedTuple):
@@ -8,6 +69,14 @@ class Pay(NamedTuple):
 
     amount: float
     chance: float
+
+    @property
+    def mean(self) -> float:
+        """Expected reward of a pull."""
+        return self.amount * self.chance
+
+
+LOW, HIGH = Pay(0.1, 1.0), Pay(1.0, 0.25)
 
 
 class BanditState(NamedTuple):
@@ -21,3 +90,208 @@ class BanditState(NamedTuple):
     """Pulls left."""
     history: tuple[tuple[str, float], ...] = ()
     """(arm, reward) of every pull, oldest first."""
+
+    @property
+    def best(self) -> str:
+        """Hidden: name of the arm with the highest mean."""
+        return max(zip(self.pays, self.arms, strict=True), key=lambda arm: arm[0].mean)[1]
+
+
+class Bandit(Game[BanditState]):
+    """Pull the arm that pays best on average.
+
+    Move: an arm's name, in any case. Reward: what the arm pays. The game ends with the last pull;
+    it is a success if more than half of all pulls were of the arm with the highest mean (with one
+    pull: if that was the arm pulled), whatever they happened to pay.
+    ``info["optimal_moves"]``, at reset: the number of pulls.
+
+    With two arms, the low one pays 0.1 always and the high one pays 1 with probability 0.25; the
+    names tell which is which. With more arms there is nothing in the names, which are drawn from
+    all professions: each arm pays 1 with a probability of its own, drawn without replacement from
+    0.01, 0.02, ..., 0.99, and only the pulls themselves tell. The observation then adds up what
+    every arm has paid.
+
+    Args:
+        pulls: pulls in a game, 1 to 1000. An episode of TextBandit-v0 has at most 20 moves: for
+            more, give ``gym.make`` a ``max_episode_steps``.
+        arms: number of arms, 2 to 20.
+        names: ``"train"`` or ``"test"``: from which of two disjoint lists of professions.
+        reverse: the cautious name has the high arm. For two arms only.
+
+    A level is a line an arm, ``name: amount with chance probability``, in the order shown, with a
+    blank line between two levels. The player never sees it.
+    """
+
+    stochastic = True
+
+    def __init__(
+        self, pulls: int = 1, arms: int = 2, names: Names = "train", reverse: bool = False
+    ) -> None:
+        for name, value, low, high in (
+            ("pulls", pulls, 1, MAX_PULLS),
+            ("arms", arms, 2, MAX_ARMS),
+        ):
+            if not isinstance(value, int) or not low <= value <= high:
+                raise ValueError(f"{name}={value!r} must be a whole number from {low} to {high}")
+        if names not in get_args(Names):
+            raise ValueError(f"names={names!r} is not one of {', '.join(NAMES)}")
+        if reverse and arms > 2:
+            raise ValueError(
+                f"reverse=True with arms={arms}: the names of more than two arms mean nothing, so"
+                " there is nothing to reverse; use arms=2"
+            )
+        self.pulls, self.arms, self.reverse = pulls, arms, bool(reverse)
+        self.names: Names = names
+        self.rules = self._rules()
+        self.max_text = 40 + arms * (2 * MAX_NAME + 40)
+
+    def initial(self, rng: np.random.Generator) -> BanditState:
+        """Draw the names, their order, and how the arms pay."""
+        cautious, daring = NAMES[self.names]
+        if self.arms > 2:
+            pool = cautious + daring
+            arms = tuple(pool[i] for i in rng.permutation(len(pool))[: self.arms].tolist())
+            percents = 1 + rng.permutation(99)[: self.arms]
+            return BanditState(
+                arms, tuple(Pay(1.0, p / 100) for p in percents.tolist()), self.pulls
+            )
+        first, second, order = rng.random(3).tolist()
+        low, high = (HIGH, LOW) if self.reverse else (LOW, HIGH)
+        shown = [
+            (cautious[int(first * len(cautious))], low),
+            (daring[int(second * len(daring))], high),
+        ]
+        if order < 0.5:
+            shown.reverse()
+        return BanditState(*zip(*shown, strict=True), left=self.pulls)
+
+    def legal(self, state: BanditState) -> tuple[str, ...]:
+        """Names of the arms, while there are pulls left."""
+        return state.arms if state.left > 0 else ()
+
+    def play(self, state: BanditState, move: str, rng: np.random.Generator) -> Outcome[BanditState]:
+        """Pull an arm."""
+        arms, pays, left, history = state
+        pay = pays[arms.index(move)]
+        reward = pay.amount if rng.random() < pay.chance else 0.0
+        after = BanditState(arms, pays, left - 1, (*history, (move, reward)))
+        done, success = left == 1, False
+        if done:
+            pulled = sum(arm == state.best for arm, _ in after.history)
+            success = 2 * pulled > len(after.history)
+        return Outcome(after, reward, done, success, f"{move} pays {reward:g}.")
+
+    def text(self, state: BanditState) -> str:
+        """Give the arms, the pulls left and, in a game of several, what every arm has paid."""
+        lines = [f"Arms: {', '.join(state.arms)}", f"Pulls left: {state.left}"]
+        if len(state.history) + state.left > 1:
+            for arm, (pulls, total) in _totals(state).items():
+                mean = f", {total / pulls:.3g} on average" if pulls else ""
+                lines.append(f"{arm}: {pulls} pull{'s' * (pulls != 1)}{mean}")
+        return "\n".join(lines)
+
+    def parse(self, state: BanditState, text: str) -> str | None:
+        """Read an arm's name, in any case, with any white space around and between its words."""
+        move = " ".join(text.split()).lower()
+        return move if move in self.legal(state) else None
+
+    def facts(self, state: BanditState) -> dict[str, Any]:
+        """Give ``arms``, ``pulls_left``, and of every arm ``pulls of NAME``, ``total of NAME``."""
+        facts: dict[str, Any] = {"arms": list(state.arms), "pulls_left": state.left}
+        for arm, (pulls, total) in _totals(state).items():
+            facts[f"pulls of {arm}"] = pulls
+            facts[f"total of {arm}"] = total
+        return facts
+
+    def start_info(self, state: BanditState) -> dict[str, Any]:
+        """Give ``optimal_moves``: the number of pulls."""
+        return {"optimal_moves": state.left}
+
+    def solve(self, state: BanditState) -> list[str] | None:
+        """Pull the arm with the highest mean to the end; ``None`` when no pull is left."""
+        return [state.best] * state.left or None
+
+    def level(self, state: BanditState) -> str:
+        """Write the arms and how they pay."""
+        arms = zip(state.arms, state.pays, strict=True)
+        return "\n".join(f"{arm}: {pay.amount!r} with chance {pay.chance!r}" for arm, pay in arms)
+
+    def levels(self, text: str) -> list[BanditState]:
+        """Read levels, separated by blank lines."""
+        blocks: list[list[str]] = [[]]
+        for line in text.splitlines():
+            if line.strip():
+                blocks[-1].append(line.strip())
+            elif blocks[-1]:
+                blocks.append([])
+        return [self._read(number, lines) for number, lines in enumerate(filter(None, blocks), 1)]
+
+    # --- private ---
+
+    def _read(self, number: int, lines: list[str]) -> BanditState:
+        arms: dict[str, Pay] = {}
+        for line in lines:
+            arm, pay = _read_arm(number, line)
+            if arm in arms:
+                raise ValueError(
+                    f"level {number}: {arm!r} is there twice; arms need names of their own"
+                )
+            arms[arm] = pay
+        if len(arms) != self.arms:
+            raise ValueError(
+                f"level {number}: {len(arms)} arms, this environment has {self.arms}; make it with"
+                f" arms={len(arms)}"
+            )
+        means = sorted(pay.mean for pay in arms.values())
+        if means[-1] == means[-2]:
+            raise ValueError(
+                f"level {number}: two arms share the highest mean, {means[-1]:g}; one must be best"
+            )
+        return BanditState(tuple(arms), tuple(arms.values()), self.pulls)
+
+    def _rules(self) -> str:
+        pulls = "one pull" if self.pulls == 1 else f"{self.pulls} pulls"
+        if self.arms == 2:
+            pays = "Two arms pay differently. How an arm pays goes with the character of its name."
+        else:
+            pays = (
+                f"Each of {self.arms} arms pays 1 with a hidden probability of its own, and"
+                " otherwise nothing. The names mean nothing."
+            )
+        return (
+            f"{pays}\nYou have {pulls}: pull the arm that pays most on average.\n"
+            "Move: the name of an arm. You are paid what the arm pays."
+        )
+
+
+_ARM = re.compile(r"([a-z]+(?: [a-z]+)*): (\S+) with chance (\S+)")
+
+
+def _read_arm(number: int, line: str) -> tuple[str, Pay]:
+    match = _ARM.fullmatch(line)
+    if match is None or len(match[1]) > MAX_NAME:
+        raise ValueError(
+            f"level {number}: {line[:80]!r} is not an arm; write 'name: amount with chance"
+            f" probability', the name in lower-case letters, at most {MAX_NAME} of them"
+        )
+    try:
+        pay = Pay(float(match[2]), float(match[3]))
+    except ValueError:
+        raise ValueError(
+            f"level {number}: {line!r} has an amount or a chance that is no number"
+        ) from None
+    if not isfinite(pay.amount) or abs(pay.amount) > MAX_AMOUNT or not 0 <= pay.chance <= 1:
+        raise ValueError(
+            f"level {number}: {line!r} must have an amount from -{MAX_AMOUNT} to {MAX_AMOUNT} and a"
+            " chance from 0 to 1"
+        )
+    return match[1], pay
+
+
+def _totals(state: BanditState) -> dict[str, tuple[int, float]]:
+    """Arm -> (pulls, sum of rewards)."""
+    totals: dict[str, tuple[int, float]] = dict.fromkeys(state.arms, (0, 0.0))
+    for arm, reward in state.history:
+        pulls, total = totals[arm]
+        totals[arm] = pulls + 1, total + reward
+    return totals
