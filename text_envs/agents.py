@@ -63,6 +63,7 @@ class OracleAgent:
 
     def __init__(self) -> None:
         self._plan: list[str] = []
+        self._game: Any = None
         self._expected: Any = None
         self._rng = np.random.default_rng(0)  # a deterministic game does not draw from it
 
@@ -71,17 +72,23 @@ class OracleAgent:
         inner: Any = env.unwrapped
         if not hasattr(inner, "solve"):
             raise TypeError(f"{inner} has no solve(): no oracle plays it")
-        game = getattr(inner, "game", None)
-        follows = game is not None and not game.stochastic
-        state = inner.get_state() if follows else None
-        if not (follows and self._plan and state == self._expected):
+        game: Any = getattr(inner, "game", None)
+        if game is None or game.stochastic:
+            plan = inner.solve()
+            return plan[0] if plan else _first(info)
+        state = inner.get_state()
+        if not self._plan or game is not self._game or state != self._expected:
             self._plan = (inner.solve() or [])[::-1]
+            self._game = game
         if not self._plan:
-            return next(iter(info.get("legal_actions") or ()), "")
+            return _first(info)
         move = self._plan.pop()
-        if follows:
-            self._expected = game.play(state, move, self._rng).state
+        self._expected = game.play(state, move, self._rng).state
         return move
+
+
+def _first(info: dict[str, Any]) -> str:
+    return next(iter(info.get("legal_actions") or ()), "")
 
 
 @dataclass(frozen=True)
@@ -118,7 +125,7 @@ def evaluate(env: gym.Env[Any, str], agent: Agent, episodes: int = 1000, seed: i
 
     ``env`` must end its episodes by itself or by a limit, as those of ``gym.make`` do. The same
     numbers come out again from an agent made anew. Raises ``ValueError`` for less than one episode,
-    and ``KeyError`` if ``info`` has no ``"success"``.
+    and if ``info`` does not tell ``"success"``.
     """
     if episodes < 1:
         raise ValueError(f"episodes={episodes} must be at least 1")
@@ -132,6 +139,8 @@ def evaluate(env: gym.Env[Any, str], agent: Agent, episodes: int = 1000, seed: i
             returned += float(reward)
             moves += 1
             over = terminated or truncated
+        if "success" not in info:
+            raise ValueError(f"{env} can't be scored: its info has no 'success'")
         successes += bool(info["success"])
     return Score(episodes, successes, returned / episodes, moves / episodes)
 
