@@ -94,11 +94,12 @@ class FrozenLake(Game[FrozenLakeState]):
         observation: ObservationFormat = "grid",
         symbols: Sequence[str] = "P_OGX√",
     ) -> None:
+        for name, side in (("size", size), ("rows", rows), ("cols", cols)):
+            given = isinstance(side, int) and 1 <= side <= MAX_SIDE
+            if not given and (side is not None or name == "size"):
+                raise ValueError(f"{name}={side!r} must be a whole number from 1 to {MAX_SIDE}")
         self.rows = size if rows is None else rows
         self.cols = size if cols is None else cols
-        for name, side in (("rows", self.rows), ("cols", self.cols)):
-            if not isinstance(side, int) or not 1 <= side <= MAX_SIDE:
-                raise ValueError(f"{name}={side!r} must be a whole number from 1 to {MAX_SIDE}")
         if self.rows * self.cols < 2:
             raise ValueError("a 1x1 board has no room for both start and goal; make it larger")
         if not isinstance(frozen, int | float) or not 0 < frozen <= 1:
