@@ -1,0 +1,25 @@
+"""Pictures of game states: ``draw(state)``, one drawer a game, and a panel of text for the rest.
+
+Drawing needs no display and leaves pygame's display, events and environment alone.
+"""
+
+import os
+
+os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")  # or pygame greets on standard output
+
+from renderers.bandit import draw_bandit
+from renderers.dispatch import draw, has_drawer
+from renderers.frozen_lake import draw_frozen_lake
+from renderers.panel import draw_text
+from renderers.sokoban import draw_sokoban
+from renderers.window import Window
+
+__all__ = [
+    "Window",
+    "draw",
+    "draw_bandit",
+    "draw_frozen_lake",
+    "draw_sokoban",
+    "draw_text",
+    "has_drawer",
+]

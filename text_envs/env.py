@@ -163,7 +163,7 @@ class TextEnv(gym.Env[Any, str]):
             raise gym.error.ResetNeeded("render() before reset()")
         if self.render_mode == "ansi":
             return self.game.text(self._state)
-        picture = self._draw(self._state)
+        picture = self.picture()
         if self.render_mode == "rgb_array":
             return picture
         if self._window is None:
@@ -198,6 +198,14 @@ class TextEnv(gym.Env[Any, str]):
     def facts(self) -> dict[str, Any]:
         """Present state as structured facts."""
         return self.game.facts(self._state)
+
+    def picture(self) -> np.ndarray:
+        """Draw the present state, in any render mode: uint8 ``[H, W, 3]``, of one shape for every
+        state of this environment. A game without a drawer of its own has its text drawn.
+        """
+        if self._state is None:
+            raise gym.error.ResetNeeded("picture() before reset()")
+        return self._draw(self._state)
 
     def get_state(self) -> Any:
         """Return the present state, a frozen value."""
@@ -246,7 +254,10 @@ class TextEnv(gym.Env[Any, str]):
         return {"text": f"{note}\n{text}" if note else text, "image": image}
 
     def _draw(self, state: Any) -> np.ndarray:
-        return _renderers().draw(state, self.tile)
+        renderers = _renderers()
+        if renderers.has_drawer(state):
+            return renderers.draw(state, self.tile)
+        return renderers.draw_text(self.game.text(state), self.tile, self.game.max_text)
 
     def _start(self, level: str | None, seed: int | None, rng: np.random.Generator) -> Any:
         states = self._levels if level is None else self._checked(self.game.levels(level))
