@@ -239,8 +239,8 @@ class Bandit(Game[BanditState]):
             arms[arm] = pay
         if len(arms) != self.arms:
             raise ValueError(
-                f"level {number}: {len(arms)} arms, this environment has {self.arms}; make it with"
-                f" arms={len(arms)}"
+                f"level {number}: has {len(arms)} of the {self.arms} arms that this environment,"
+                f" made with arms={self.arms}, takes"
             )
         means = sorted(pay.mean for pay in arms.values())
         if means[-1] == means[-2]:
