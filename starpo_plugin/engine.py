@@ -137,8 +137,8 @@ class Engine:
         for row, n in enumerate(counts):
             replies.append(Sampled(tuple(ids[row][:n]), tuple(logps[row][:n])))
             self._history[row].extend(ids[row][:n])
-            # A draw is fed with the next step's draw: only a row that lived to the last step has one
-            # token that the cache has not seen.
+            # A token is fed when the next one is drawn: only a row that lived to the last step
+            # has one that the cache has not seen.
             self._pending[row] = [ids[row][n - 1]] if n == len(tokens) else []
         return replies
 

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from starpo_plugin.batch import Batch
+from starpo_plugin.losses import entropy
 
 CriticKind = Literal["none", "shared", "separate"]
 
@@ -77,17 +78,17 @@ class Policy(nn.Module):
 
         ``temperature`` is the sampler's, so that both speak of one distribution.
         """
-        # Rows are right-padded and attention is causal: no real token sees a pad, no mask is needed.
+        # Rows are right-padded and attention is causal: no token sees a pad, no mask is needed.
         hidden = self._body(self.model.base_model, batch.ids)
         sampled = batch.mask[:, 1:] > 0
         before = hidden[:, :-1][sampled]  # [N, D]: the state from which each policy token was drawn
-        logprobs, entropy = self._token_scores(before, batch.ids[:, 1:][sampled], temperature)
+        logprobs, entropies = self._token_scores(before, batch.ids[:, 1:][sampled], temperature)
         values = torch.zeros_like(logprobs)
         if self.critic_head is not None:
             if self.critic_body is not None:
                 before = self._body(self.critic_body, batch.ids)[:, :-1][sampled]
             values = self.critic_head(before.to(self.critic_head.weight.dtype)).squeeze(-1).float()
-        return Scores(*(_scatter(x, sampled) for x in (logprobs, entropy, values)))
+        return Scores(*(_scatter(x, sampled) for x in (logprobs, entropies, values)))
 
     def save(self, folder: Path) -> None:
         """Save model and tokenizer as ``from_pretrained`` reads them, and the critic beside
@@ -121,9 +122,9 @@ class Policy(nn.Module):
         """Log-probability and entropy of N tokens, the logits of a chunk at a time."""
 
         def score(hidden: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor]:
-            logp = (self.logits(hidden) / temperature).log_softmax(-1)
-            chosen = logp.gather(-1, tokens.unsqueeze(-1)).squeeze(-1)
-            return chosen, -(logp.exp() * logp).sum(-1)
+            logits = self.logits(hidden) / temperature
+            chosen = logits.gather(-1, tokens.unsqueeze(-1)).squeeze(-1)
+            return chosen - logits.logsumexp(-1), entropy(logits)
 
         rows = max(1, _LOGITS_AT_ONCE // self.model.config.vocab_size)
         if len(tokens) <= rows:
@@ -145,8 +146,8 @@ class Policy(nn.Module):
         self.model.train(training)
         if not torch.allclose(theirs, ours, rtol=1e-2, atol=1e-2):
             raise ValueError(
-                f"{type(self.model).__name__} changes its logits after its output embeddings in a way"
-                " that this trainer does not know; choose another architecture"
+                f"{type(self.model).__name__} changes its logits after its output embeddings in a"
+                " way that this trainer does not know; choose another architecture"
             )
 
 

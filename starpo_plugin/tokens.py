@@ -25,7 +25,7 @@ class ChatTokens:
         if not getattr(tokenizer, "chat_template", None):
             raise ValueError(
                 f"tokenizer {tokenizer.name_or_path!r} has no chat template: choose an"
-                " instruction-tuned model, or set tokenizer.chat_template and save it with the model"
+                " instruction-tuned model, or set its chat_template and save it with the model"
             )
         self.tokenizer = tokenizer
         messages = [("user", "U"), ("assistant", _ASSISTANT), ("user", _USER)]
@@ -38,7 +38,7 @@ class ChatTokens:
                 " multi-turn episodes need one that keeps them"
             )
         self._between = between
-        close = self._encode(between)[:1]
+        close = self.encode(between)[:1]
         self._closing_id = close[0] if close and self._is_special(close[0]) else None
         self.end_ids = frozenset(
             i for i in (self._closing_id, tokenizer.eos_token_id) if i is not None
@@ -48,6 +48,10 @@ class ChatTokens:
                 f"tokenizer {tokenizer.name_or_path!r} has no token that ends a turn:"
                 " set its eos_token"
             )
+        self.closing_id: int = (
+            self._closing_id if self._closing_id is not None else min(self.end_ids)
+        )
+        """What a well-behaved policy writes at the end of a turn."""
         pad = tokenizer.pad_token_id
         self.pad_id: int = pad if pad is not None else min(self.end_ids)
 
@@ -55,11 +59,11 @@ class ChatTokens:
         """Ids of system message (none if empty), first user message and the reply's header."""
         messages = [("user", user)]
         if not system:
-            return self._encode(self._render(messages))
+            return self.encode(self._render(messages))
         try:
-            return self._encode(self._render([("system", system), *messages]))
+            return self.encode(self._render([("system", system), *messages]))
         except TemplateError:  # a template without a system role (Gemma): the user says it
-            return self._encode(self._render([("user", f"{system}\n\n{user}")]))
+            return self.encode(self._render([("user", f"{system}\n\n{user}")]))
 
     def next(self, user: str, last_id: int | None) -> list[int]:
         """Ids of a further user message and the reply's header.
@@ -67,7 +71,7 @@ class ChatTokens:
         ``last_id`` is the reply's last sampled token: where it closed the turn, the template's own
         closing token is not added again.
         """
-        ids = self._encode(f"{self._between}{user}{self._after}")
+        ids = self.encode(f"{self._between}{user}{self._after}")
         return ids[1:] if last_id is not None and last_id == self._closing_id else ids
 
     def decode(self, ids: tuple[int, ...] | list[int]) -> str:
@@ -83,7 +87,8 @@ class ChatTokens:
             add_generation_prompt=True,
         )
 
-    def _encode(self, text: str) -> list[int]:
+    def encode(self, text: str) -> list[int]:
+        """Ids of a text, no special tokens added."""
         return self.tokenizer(text, add_special_tokens=False)["input_ids"]
 
     def _is_special(self, token: int) -> bool:

@@ -1,0 +1,131 @@
+"""Checkpoints that are complete or not there: a kill or a full disk leaves the last one usable.
+
+A checkpoint is written into a folder of another name, flushed to disk and then renamed, so a
+folder called ``000120`` is always whole. It holds the model and tokenizer as ``from_pretrained``
+reads them, the critic, the optimiser and the counters. Random states are not saved: every draw
+of iteration i comes from a generator seeded by (seed, i).
+"""
+
+import json
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+
+from starpo_plugin.policy import Policy
+
+VERSION = 1
+
+
+class CheckpointError(RuntimeError):
+    """A checkpoint can't be written or read; the message says which, why and what is left."""
+
+
+def checkpoints(folder: Path) -> list[tuple[int, Path]]:
+    """List complete checkpoints by iteration, oldest first."""
+    if not folder.is_dir():
+        return []
+    found = [p for p in folder.iterdir() if re.fullmatch(r"\d{6}", p.name)]
+    return sorted((int(p.name), p) for p in found)
+
+
+def save(
+    folder: Path,
+    iteration: int,
+    policy: Policy,
+    optimizer: torch.optim.Optimizer,
+    counters: dict[str, int],
+    keep: int,
+) -> Path:
+    """Write the checkpoint of ``iteration`` and delete all but iteration 0 and the newest ``keep``.
+
+    Raises ``CheckpointError`` when it can't be written; earlier checkpoints are untouched.
+    """
+    final = folder / f"{iteration:06d}"
+    with _writing(folder, final) as draft:
+        policy.save(draft)
+        torch.save(optimizer.state_dict(), draft / "optimizer.pt")
+        state = {"version": VERSION, "iteration": iteration, **counters}
+        (draft / "state.json").write_text(json.dumps(state))
+    for number, old in checkpoints(folder)[:-keep]:
+        if number > 0:
+            doomed = folder / f".old-{old.name}"
+            old.rename(doomed)  # a half-deleted folder must not carry a checkpoint's name
+            shutil.rmtree(doomed)
+    return final
+
+
+def load_state(path: Path, optimizer: torch.optim.Optimizer) -> dict[str, int]:
+    """Restore the optimiser from a checkpoint and return its counters."""
+    state = read_state(path)
+    try:
+        saved = torch.load(path / "optimizer.pt", map_location="cpu", weights_only=True)
+        optimizer.load_state_dict(saved)
+    except (OSError, ValueError, KeyError, RuntimeError) as error:
+        raise CheckpointError(f"optimiser of checkpoint {path} can't be read: {error}") from error
+    return state
+
+
+def read_state(path: Path) -> dict[str, int]:
+    """Counters of a checkpoint. Raises ``CheckpointError`` for another version."""
+    try:
+        state = json.loads((path / "state.json").read_text())
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"{path} is not a checkpoint of this trainer: {error}") from error
+    if state.get("version") != VERSION:
+        raise CheckpointError(
+            f"checkpoint {path} has version {state.get('version')}, this trainer reads {VERSION}"
+        )
+    return state
+
+
+@contextmanager
+def _writing(folder: Path, final: Path) -> Iterator[Path]:
+    draft = folder / f".new-{final.name}"
+    try:
+        for stale in folder.glob(".*-*") if folder.is_dir() else ():
+            shutil.rmtree(stale)
+        draft.mkdir(parents=True)
+        yield draft
+        _flush(draft)
+        if final.exists():
+            shutil.rmtree(final)
+        draft.rename(final)
+    except (OSError, RuntimeError, SafetensorError) as error:
+        shutil.rmtree(draft, ignore_errors=True)
+        left = checkpoints(folder)
+        last = f"the last complete one is {left[-1][1]}" if left else "there is none yet"
+        raise CheckpointError(
+            f"checkpoint {final} can't be written ({error}): free space on that disk,"
+            f" then go on with --resume; {last}"
+        ) from error
+
+
+def _flush(folder: Path) -> None:
+    """Force a folder's files to disk, so that the rename can't come before their content."""
+    for path in (*folder.iterdir(), folder):
+        handle = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+def generator_for(seed: int, *where: Any) -> torch.Generator:
+    """Give the generator of one place in the run, e.g. (iteration, purpose), the same in any
+    process.
+    """
+    return torch.Generator().manual_seed(number_for(seed, *where))
+
+
+def number_for(seed: int, *where: Any) -> int:
+    """Mix a seed and a place in the run into 63 bits."""
+    digest = blake2b(json.dumps([seed, *where]).encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "big") >> 1

@@ -1,0 +1,289 @@
+"""All that a run can be told, in one frozen dataclass; presets are functions.
+
+A field's docstring is its help text. ``check`` refuses what can't work, before anything is loaded.
+"""
+
+import ast
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Any, Literal
+
+from starpo_plugin.advantages import ADVANTAGES, WITH_CRITIC, GrpoScale
+from starpo_plugin.batch import RewardPlacement
+from starpo_plugin.filters import FILTERS, KEPT_SCALES
+from starpo_plugin.losses import AGGREGATIONS, KL_FORMS
+from starpo_plugin.rollout import EpisodeSpec
+from text_envs.chat import FORMATS, ChatProtocol
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """One training run."""
+
+    # --- run ---
+    run: str = "runs/latest"
+    """Folder of the run: config, metrics, checkpoints, report."""
+    seed: int = 0
+    """Of weights made from scratch, levels and sampling."""
+    iterations: int = 200
+    """Rollout-and-update rounds."""
+    save_every: int = 20
+    """Iterations between checkpoints; the last iteration always saves one."""
+    keep: int = 3
+    """Checkpoints kept; older ones are deleted."""
+    device: str = "auto"
+    """auto (a CUDA GPU if there is one), cpu, or cuda."""
+    precision: Literal["no", "bf16"] = "no"
+    """bf16 runs the update in bfloat16 autocast."""
+
+    # --- environment ---
+    env: str = "TextSokoban-v0"
+    """Gymnasium id; 'package:Id-v0' imports the package first. Observations and actions must be
+    text.
+    """
+    env_args: tuple[str, ...] = ()
+    """Arguments of the environment, each as name=value: --env-args size=6 boxes=1."""
+    train_args: tuple[str, ...] = ("split=train",)
+    """More of them, for training only. Empty for environments of other projects."""
+    eval_args: tuple[str, ...] = ("split=test",)
+    """More of them, for evaluation only."""
+    max_turns: int = 5
+    """Replies in an episode."""
+    max_actions: int = 10
+    """Moves in an episode."""
+    max_actions_per_turn: int = 5
+    """Moves that one reply may hold."""
+    format: str = "think"
+    """Sections of a reply: answer, think, observe, predict or world."""
+    format_penalty: float = -0.1
+    """Reward of a reply that is not well formed."""
+    rules: str | None = None
+    """Told to the model instead of the environment's own rules."""
+    system_template: str = ChatProtocol.system_template
+    """System message, with {rules} and {answer_format}; empty for none."""
+    user_template: str = ChatProtocol.user_template
+    """User message of a turn, with {turn}, {turns}, {moves}, {legal_actions} and {observation}."""
+
+    # --- model ---
+    model: str = "tiny"
+    """tiny (made from scratch), the folder of a saved model, or a hub name."""
+    tiny_hidden: int = 64
+    """Width of a tiny model."""
+    tiny_layers: int = 3
+    """Blocks of a tiny model."""
+    critic: Literal["shared", "separate"] = "shared"
+    """Critic of gae, turn_gae and bi_level_gae: a head on the policy's body, or a body of its
+    own.
+    """
+    warmup_updates: int = 0
+    """Updates of imitation of the oracle before the first rollout."""
+    warmup_batch: int = 64
+    """Demonstrations in an update of the imitation."""
+    warmup_lr: float = 2e-3
+    """Peak learning rate of the imitation."""
+
+    # --- rollout ---
+    groups: int = 8
+    """Starts in an iteration."""
+    members: int = 16
+    """Rollouts from each start."""
+    temperature: float = 1.0
+    """Of sampling, and of the log-probabilities that are trained."""
+    max_reply_tokens: int = 256
+    """Longest reply."""
+    max_tokens: int = 2048
+    """Longest trajectory, prompts included; one that reaches it ends as out_of_tokens."""
+
+    # --- algorithm ---
+    advantage: str = "gae"
+    """gae, turn_gae, bi_level_gae, grpo, rloo, reinforce_pp_baseline or turn_grpo."""
+    whiten: bool = True
+    """Whiten the advantages over the batch's policy tokens."""
+    gamma: float = 1.0
+    """Discount per token (gae)."""
+    lam: float = 1.0
+    """Lambda per token (gae)."""
+    gamma_turn: float = 0.95
+    """Discount per turn (turn_gae, bi_level_gae, turn_grpo)."""
+    lam_turn: float = 1.0
+    """Lambda per turn (turn_gae, bi_level_gae)."""
+    gamma_token: float = 1.0
+    """Discount per token inside a turn (bi_level_gae)."""
+    lam_token: float = 1.0
+    """Lambda per token inside a turn (bi_level_gae)."""
+    grpo_scale: GrpoScale = "std"
+    """Divide grpo's advantages by the group's standard deviation (std), or don't (none; Dr.
+    GRPO).
+    """
+    rewards: RewardPlacement = "trajectory"
+    """trajectory: the episode's sum on its last token (StarPO); turn: each turn's own (TRICO)."""
+    filter: str = "none"
+    """Which groups are trained on: none, top_k, top_p, min_p or drop_zero."""
+    filter_value: float = 0.25
+    """Share of groups (top_k), mass (top_p), or share of the highest score (min_p)."""
+    scale_by_kept: str = "none"
+    """Multiply the loss by the kept share of groups: none, linear or sqrt."""
+    kl: str = "k1"
+    """Form of the KL estimate: k1, k2 or k3."""
+    kl_coef: float = 0.0
+    """Weight of the KL to the starting weights; 0 keeps no reference model."""
+    kl_in: Literal["reward", "loss"] = "reward"
+    """Subtract the KL from the turn's reward, or add it to the loss."""
+    entropy_coef: float = 0.001
+    """Weight of the entropy bonus."""
+    clip_low: float = 0.2
+    """The ratio is clipped at 1 - clip_low."""
+    clip_high: float = 0.2
+    """The ratio is clipped at 1 + clip_high."""
+    dual_clip: float | None = 3.0
+    """Bound of the loss where the advantage is negative; None for none."""
+    value_coef: float = 1.0
+    """Weight of the value loss."""
+    value_clip: float = 0.5
+    """A value may move this far from the old one before its loss stops falling."""
+    aggregation: str = "token-mean"
+    """token-mean, seq-mean-token-mean, seq-mean-token-sum or seq-mean-token-sum-norm."""
+
+    # --- optimisation ---
+    updates_per_batch: int = 1
+    """Passes over each batch of rollouts (Online-k)."""
+    mini_batch: int = 32
+    """Trajectories in an optimiser step."""
+    micro_batch_tokens: int = 16384
+    """Tokens, padding included, that go through the model at once; changes memory, not results."""
+    actor_lr: float = 1e-6
+    """Learning rate of the policy. A model made from scratch needs about 1e-4."""
+    critic_lr: float = 1e-5
+    """Learning rate of the critic. A model made from scratch needs about 1e-3."""
+    grad_clip: float = 1.0
+    """Largest gradient norm."""
+    max_bad_updates: int = 3
+    """Updates in a row with a loss that is not finite before the run stops; each is skipped."""
+
+    # --- evaluation ---
+    eval_every: int = 20
+    """Iterations between evaluations; there is always one before the first and after the last."""
+    eval_episodes: int = 256
+    """Episodes of an evaluation, on the same levels each time."""
+    eval_temperature: float = 0.5
+    """0 takes the most likely token."""
+
+    @property
+    def needs_critic(self) -> bool:
+        """Whether the advantage estimator reads values."""
+        return self.advantage in WITH_CRITIC
+
+    def protocol(self) -> ChatProtocol:
+        """How the model is prompted and read."""
+        return ChatProtocol(
+            format=self.format,
+            max_actions_per_turn=self.max_actions_per_turn,
+            rules=self.rules,
+            system_template=self.system_template,
+            user_template=self.user_template,
+        )
+
+    def episodes(self) -> EpisodeSpec:
+        """Environment and limits, without the arguments that only training or evaluation has."""
+        return EpisodeSpec(
+            self.env,
+            parse_args(self.env_args),
+            self.protocol(),
+            self.max_turns,
+            self.max_actions,
+            self.format_penalty,
+        )
+
+    def check(self) -> "TrainConfig":
+        """Return self. Raises ``ValueError`` that names the field, its value and the choices."""
+        choices = {
+            "format": FORMATS,
+            "advantage": ADVANTAGES,
+            "filter": FILTERS,
+            "scale_by_kept": KEPT_SCALES,
+            "kl": KL_FORMS,
+            "aggregation": AGGREGATIONS,
+            "device": ("auto", "cpu", "cuda"),
+        }
+        for name, known in choices.items():
+            if (value := getattr(self, name)) not in known:
+                raise ValueError(f"{name}={value!r} is not one of {', '.join(known)}")
+        for name in ("iterations", "groups", "members", "max_turns", "max_actions", "mini_batch"):
+            _at_least(self, name, 1)
+        for name in ("save_every", "eval_every", "eval_episodes", "updates_per_batch", "keep"):
+            _at_least(self, name, 1)
+        for name in ("max_reply_tokens", "micro_batch_tokens", "max_bad_updates"):
+            _at_least(self, name, 1)
+        if self.temperature <= 0:
+            raise ValueError(
+                f"temperature={self.temperature} must be above 0: it divides the logits"
+            )
+        if self.filter not in ("none",) and self.members < 2:
+            raise ValueError(
+                f"filter={self.filter!r} compares the members of a group, members={self.members}:"
+                " use members of at least 2, or filter=none"
+            )
+        self.protocol()
+        return self
+
+
+def _at_least(config: TrainConfig, name: str, least: int) -> None:
+    if getattr(config, name) < least:
+        raise ValueError(f"{name}={getattr(config, name)} must be at least {least}")
+
+
+def parse_args(pairs: tuple[str, ...]) -> dict[str, Any]:
+    """Read ``name=value`` pairs; a value is a Python literal, or else a string."""
+    parsed: dict[str, Any] = {}
+    for pair in pairs:
+        name, equals, value = pair.partition("=")
+        if not equals or not name.isidentifier():
+            raise ValueError(f"{pair!r} is not of the form name=value")
+        try:
+            parsed[name] = ast.literal_eval(value)
+        except (ValueError, SyntaxError):
+            parsed[name] = value
+    return parsed
+
+
+def from_dict(saved: dict[str, Any]) -> TrainConfig:
+    """Make a config from what ``dataclasses.asdict`` gave, by way of JSON. Unknown names raise
+    ``ValueError``.
+    """
+    unknown = sorted(set(saved) - {f.name for f in fields(TrainConfig)})
+    if unknown:
+        raise ValueError(f"the saved config has fields that this version does not know: {unknown}")
+    restored: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in saved.items()}
+    return TrainConfig(**restored)
+
+
+def to_dict(config: TrainConfig) -> dict[str, Any]:
+    """Give a config as plain values, for JSON."""
+    return asdict(config)
+
+
+# --- presets, after RAGEN (arXiv 2504.20073) ---
+
+
+def starpo_ppo() -> TrainConfig:
+    """StarPO with PPO: token-level GAE over whole trajectories, KL in the reward."""
+    return TrainConfig(kl_coef=0.001)
+
+
+def starpo_grpo() -> TrainConfig:
+    """StarPO with GRPO: a trajectory's return against its group's, no critic."""
+    return TrainConfig(advantage="grpo", whiten=False, kl_coef=0.001)
+
+
+def starpo_s() -> TrainConfig:
+    """StarPO-S: trains on the quarter of groups with the widest returns, clips higher, no KL."""
+    return TrainConfig(filter="top_k", filter_value=0.25, clip_high=0.28)
+
+
+PRESETS = {"starpo_ppo": starpo_ppo, "starpo_grpo": starpo_grpo, "starpo_s": starpo_s}
+
+
+def preset(name: str, **changes: Any) -> TrainConfig:
+    """Return a preset with some fields changed. Raises ``ValueError`` that lists the presets."""
+    if name not in PRESETS:
+        raise ValueError(f"preset {name!r} is not one of {', '.join(PRESETS)}")
+    return replace(PRESETS[name](), **changes)

@@ -1,0 +1,71 @@
+"""Success rates with their yardsticks: the random policy, the oracle, and an interval."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+
+from starpo_plugin.config import TrainConfig, parse_args
+from starpo_plugin.policy import Policy
+from starpo_plugin.rollout import Rollouts, Sampling
+from starpo_plugin.tokens import ChatTokens
+from starpo_plugin.trajectory import Trajectory
+from text_envs.agents import OracleAgent, RandomAgent, Score, evaluate
+
+EVAL_SEED = 1_000_000
+"""First of the evaluation's seeds; the same levels in every run, for every agent."""
+
+
+class Evaluator:
+    """Plays the evaluation levels with the policy; environments are made once.
+
+    Args:
+        policy: the model, at whatever weights it has when ``run`` is called.
+        tokens: its chat template.
+        config: the run's: ``eval_args``, ``eval_episodes``, ``eval_temperature``.
+    """
+
+    def __init__(self, policy: Policy, tokens: ChatTokens, config: TrainConfig) -> None:
+        self._config = config
+        self._rollouts = Rollouts(
+            policy,
+            tokens,
+            config.episodes(),
+            Sampling(config.max_reply_tokens, config.max_tokens, config.eval_temperature),
+            **parse_args(config.eval_args),
+        )
+
+    def run(
+        self, progress: Callable[[int, int], None] | None = None
+    ) -> tuple[Score, list[Trajectory]]:
+        """Play ``eval_episodes`` episodes; the same draws each time."""
+        seeds = range(EVAL_SEED, EVAL_SEED + self._config.eval_episodes)
+        generator = torch.Generator().manual_seed(EVAL_SEED)
+        played = self._rollouts.run(seeds, 1, generator, progress)
+        return score(played), played
+
+
+def score(trajectories: Sequence[Trajectory]) -> Score:
+    """Count what episodes reached; a move is an action that was played."""
+    n = len(trajectories)
+    return Score(
+        episodes=n,
+        successes=sum(t.success for t in trajectories),
+        mean_return=sum(t.total_reward for t in trajectories) / n,
+        mean_length=sum(len(k.info["actions"]) for t in trajectories for k in t.turns) / n,
+    )
+
+
+def yardsticks(config: TrainConfig) -> dict[str, Score]:
+    """Random policy and, where the environment has one, oracle, on the evaluation's levels and
+    moves.
+    """
+    spec = config.episodes()
+    env = spec.make(**parse_args(config.eval_args)).env
+    agents: dict[str, Any] = {"random": RandomAgent(seed=config.seed)}
+    if hasattr(env.unwrapped, "solve"):
+        agents["oracle"] = OracleAgent()
+    return {
+        name: evaluate(env, agent, config.eval_episodes, EVAL_SEED)
+        for name, agent in agents.items()
+    }

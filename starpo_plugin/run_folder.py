@@ -1,0 +1,129 @@
+"""The run folder: what a run writes down, line by line, so that a kill loses at most one line.
+
+``config.json``, ``metrics.jsonl`` (a line an iteration), ``evals.jsonl`` (a line an evaluation),
+``samples.jsonl`` (some evaluated episodes, word for word), ``yardsticks.json``, ``checkpoints/``,
+``tensorboard/``.
+"""
+
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from starpo_plugin.config import TrainConfig, from_dict, to_dict
+from starpo_plugin.trajectory import Trajectory
+from text_envs.agents import Score
+
+SAMPLES = 4
+"""Episodes of each evaluation that are kept word for word."""
+
+
+class RunFolder:
+    """Reads and writes a run's files.
+
+    Args:
+        path: the folder.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        self.checkpoints = self.path / "checkpoints"
+
+    def create(self, config: TrainConfig) -> None:
+        """Begin a run. Raises ``ValueError`` if there already is one here."""
+        if (self.path / "config.json").exists():
+            raise ValueError(
+                f"run folder {self.path} already holds a run: go on with --resume"
+                f" {self.path}, or choose another folder with --run"
+            )
+        self.path.mkdir(parents=True, exist_ok=True)
+        self._write_json("config.json", to_dict(config))
+
+    def config(self) -> TrainConfig:
+        """Config that the run was begun with. Raises ``ValueError`` where there is none."""
+        try:
+            saved = json.loads((self.path / "config.json").read_text())
+        except (OSError, ValueError) as error:
+            raise ValueError(f"{self.path} is not a run folder: {error}") from error
+        return from_dict(saved)
+
+    def forget_after(self, iteration: int) -> None:
+        """Drop lines later than ``iteration``: the resumed run writes them again."""
+        for name in ("metrics.jsonl", "evals.jsonl", "samples.jsonl"):
+            kept = [r for r in self.read(name) if r["iteration"] <= iteration]
+            if (self.path / name).exists():
+                draft = self.path / f".{name}"
+                draft.write_text("".join(json.dumps(r) + "\n" for r in kept))
+                draft.replace(self.path / name)
+
+    def read(self, name: str) -> list[dict[str, Any]]:
+        """Lines of a file; a last line that a kill cut short is left out."""
+        path = self.path / name
+        if not path.exists():
+            return []
+        lines = path.read_text(encoding="utf-8").splitlines()
+        records = []
+        for number, line in enumerate(lines, 1):
+            try:
+                records.append(json.loads(line))
+            except ValueError as error:
+                if number < len(lines):
+                    raise ValueError(f"{path}, line {number} is not JSON: {error}") from error
+        return records
+
+    def metrics(self, iteration: int, values: dict[str, float], seconds: dict[str, float]) -> None:
+        """Append an iteration's metrics; what the clock says is kept apart."""
+        self._append("metrics.jsonl", {"iteration": iteration, **values, "seconds": seconds})
+
+    def evaluation(self, iteration: int, score: Score, played: Sequence[Trajectory]) -> None:
+        """Append an evaluation and some of its episodes."""
+        self._append("evals.jsonl", {"iteration": iteration, **score_dict(score)})
+        episodes = [episode_dict(t) for t in played[:SAMPLES]]
+        self._append("samples.jsonl", {"iteration": iteration, "episodes": episodes})
+
+    def yardsticks(self, scores: dict[str, Score]) -> None:
+        """Write what random policy and oracle reach."""
+        self._write_json("yardsticks.json", {k: score_dict(s) for k, s in scores.items()})
+
+    def _append(self, name: str, record: dict[str, Any]) -> None:
+        with (self.path / name).open("a", encoding="utf-8") as file:
+            file.write(json.dumps(record) + "\n")
+
+    def _write_json(self, name: str, value: Any) -> None:
+        draft = self.path / f".{name}"
+        draft.write_text(json.dumps(value, indent=2) + "\n")
+        draft.replace(self.path / name)
+
+
+def score_dict(score: Score) -> dict[str, Any]:
+    """Give a score as plain values."""
+    return {
+        "episodes": score.episodes,
+        "success": score.success_rate,
+        "interval": list(score.interval),
+        "return": score.mean_return,
+        "moves": score.mean_length,
+    }
+
+
+def episode_dict(trajectory: Trajectory) -> dict[str, Any]:
+    """Give an episode as plain values: enough to read it and to replay it."""
+    turns: Iterable[dict[str, Any]] = (
+        {
+            "observation": t.observation,
+            "reply": t.reply,
+            "actions": list(t.info["actions"]),
+            "reward": t.reward,
+            "well_formed": t.info["well_formed"],
+        }
+        for t in trajectory.turns
+    )
+    return {
+        "env": trajectory.env_id,
+        "seed": trajectory.seed,
+        "noise_seed": trajectory.member,
+        "system": trajectory.system,
+        "success": trajectory.success,
+        "end": trajectory.end,
+        "turns": list(turns),
+    }

@@ -1,0 +1,288 @@
+"""The training loop, top to bottom:
+
+config -> rollout -> trajectories -> filter -> batch -> score -> advantages -> update -> metrics.
+
+What was left out: nothing here knows the name of an algorithm, an environment or a model; those
+are in ``config``, and the equations in ``advantages``, ``filters`` and ``losses``.
+"""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import fmean, stdev
+from typing import Any, Protocol
+
+import torch
+from accelerate import Accelerator
+from accelerate.utils import ProjectConfiguration
+
+from starpo_plugin import checkpoint
+from starpo_plugin.batch import collate
+from starpo_plugin.checkpoint import generator_for, number_for
+from starpo_plugin.config import TrainConfig, parse_args
+from starpo_plugin.evaluate import Evaluator, yardsticks
+from starpo_plugin.filters import FILTERS, group_scores, scale_by_kept
+from starpo_plugin.policy import Policy, load_model
+from starpo_plugin.rollout import Rollouts, Sampling
+from starpo_plugin.run_folder import RunFolder
+from starpo_plugin.tiny import TinyShape, tiny_model, tiny_tokenizer
+from starpo_plugin.tokens import ChatTokens
+from starpo_plugin.trajectory import Trajectory
+from starpo_plugin.update import Learner
+from starpo_plugin.warmup import corpus, imitate
+from text_envs.agents import Score
+
+
+class Watcher(Protocol):
+    """Who is told how a run goes: a console, a test."""
+
+    def stage(self, name: str, total: int) -> None:
+        """A stage of ``total`` steps begins."""
+
+    def step(self, done: int, note: str) -> None:
+        """``done`` steps of the stage are over."""
+
+    def evaluated(self, name: str, score: Score) -> None:
+        """An agent was evaluated."""
+
+
+class Silent:
+    """Tells nobody."""
+
+    def stage(self, name: str, total: int) -> None: ...  # noqa: D102
+    def step(self, done: int, note: str) -> None: ...  # noqa: D102
+    def evaluated(self, name: str, score: Score) -> None: ...  # noqa: D102
+
+
+def train(config: TrainConfig, watcher: Watcher | None = None, resume: bool = False) -> Path:
+    """Train from ``config`` into its run folder; return the last checkpoint's path.
+
+    Args:
+        config: checked here; with ``resume`` it must be the one that the run was begun with.
+        watcher: is told of the progress.
+        resume: go on from the last complete checkpoint, or begin if there is none.
+
+    Raises:
+        ValueError: a configuration, environment or model that can't work; a run that is there
+            already.
+        CheckpointError: a checkpoint can't be written or read.
+        TooManyBadUpdates: the loss was not finite several times in a row.
+    """
+    config.check()
+    watcher = watcher or Silent()
+    folder = RunFolder(config.run)
+    if not resume:
+        folder.create(config)
+    accelerator = _accelerator(config)
+    run = _begin(config, folder, accelerator, watcher)
+    rollouts = Rollouts(
+        run.policy,
+        run.tokens,
+        config.episodes(),
+        Sampling(config.max_reply_tokens, config.max_tokens, config.temperature),
+        **parse_args(config.train_args),
+    )
+    evaluator = Evaluator(run.policy, run.tokens, config)
+    if run.iteration == 0:
+        folder.yardsticks(_measure_yardsticks(config, watcher))
+        _evaluate(evaluator, folder, accelerator, 0, "start", watcher)
+    watcher.stage("StarPO", config.iterations)
+    for iteration in range(run.iteration + 1, config.iterations + 1):
+        began = time.perf_counter()
+        seeds = [number_for(config.seed, iteration, "level", g) >> 32 for g in range(config.groups)]
+        played = rollouts.run(
+            seeds, config.members, generator_for(config.seed, iteration, "sampling")
+        )
+        sampled = time.perf_counter()
+        metrics = describe(played)
+        kept, scale = select(played, config)
+        metrics["kept_groups"] = float(len({t.group for t in kept}))
+        if kept:
+            batch = collate(kept, run.tokens.pad_id, config.rewards).to(run.policy.device)
+            shuffle = generator_for(config.seed, iteration, "shuffle")
+            metrics |= run.learner.update(batch, shuffle, scale)
+        updated = time.perf_counter()
+        seconds = {"rollout": sampled - began, "update": updated - sampled}
+        folder.metrics(iteration, metrics, seconds)
+        accelerator.log({**metrics, **{f"seconds/{k}": v for k, v in seconds.items()}}, iteration)
+        watcher.step(iteration, f"success {metrics['success']:.0%}")
+        last = iteration == config.iterations
+        if last or iteration % config.eval_every == 0:
+            _evaluate(evaluator, folder, accelerator, iteration, f"iteration {iteration}", watcher)
+        if last or iteration % config.save_every == 0:
+            run.save(iteration, folder, config)
+    accelerator.end_training()
+    return checkpoint.checkpoints(folder.checkpoints)[-1][1]
+
+
+def select(played: Sequence[Trajectory], config: TrainConfig) -> tuple[list[Trajectory], float]:
+    """Filter the groups to train on; the loss's factor. Without one sampled token there's
+    nothing to train.
+    """
+    returns = torch.tensor([t.total_reward for t in played])
+    scores, index = group_scores(returns, torch.tensor([t.group for t in played]))
+    keep = FILTERS[config.filter](scores, config.filter_value)
+    kept = [t for t, k in zip(played, keep[index].tolist(), strict=True) if k and t.turns]
+    return kept, scale_by_kept(keep, config.scale_by_kept)
+
+
+def describe(played: Sequence[Trajectory]) -> dict[str, float]:
+    """Metrics of a batch of rollouts; rates are shares in [0, 1]."""
+    turns = [k for t in played for k in t.turns]
+    groups: dict[int, list[float]] = {}
+    for t in played:
+        groups.setdefault(t.group, []).append(t.total_reward)
+    spreads = [stdev(r) if len(r) > 1 else 0.0 for r in groups.values()]
+    return {
+        "success": fmean(t.success for t in played),
+        "return": fmean(t.total_reward for t in played),
+        "return_std_in_group": fmean(spreads),
+        "groups_without_spread": fmean(s < 1e-6 for s in spreads),
+        "turns": fmean(len(t.turns) for t in played),
+        "out_of_tokens": fmean(t.end == "out_of_tokens" for t in played),
+        "tokens": float(sum(len(k.reply_ids) for k in turns)),
+        "reply_tokens": _mean([len(k.reply_ids) for k in turns]),
+        "well_formed": _mean([k.info["well_formed"] for k in turns]),
+        "valid": _mean([k.info["action_is_valid"] for k in turns]),
+        "effective": _mean([k.info["action_is_effective"] for k in turns]),
+    }
+
+
+def _mean(values: Sequence[float]) -> float:
+    return fmean(values) if values else 0.0
+
+
+# --- beginning and going on ---
+
+
+@dataclass
+class _Run:
+    """What is trained, and how far it got."""
+
+    policy: Policy
+    tokens: ChatTokens
+    learner: Learner
+    iteration: int
+
+    def save(self, iteration: int, folder: RunFolder, config: TrainConfig) -> None:
+        counters = {
+            "bad_updates": self.learner.bad_updates,
+            "bad_in_a_row": self.learner.bad_in_a_row,
+        }
+        checkpoint.save(
+            folder.checkpoints,
+            iteration,
+            self.policy,
+            self.learner.optimizer,
+            counters,
+            config.keep,
+        )
+
+
+def _accelerator(config: TrainConfig) -> Accelerator:
+    if config.device == "cuda" and not torch.cuda.is_available():
+        raise ValueError("device='cuda', but torch sees no CUDA GPU: use device=cpu or auto")
+    project = ProjectConfiguration(project_dir=config.run, logging_dir=config.run)
+    accelerator = Accelerator(
+        cpu=config.device == "cpu",
+        mixed_precision=config.precision,
+        log_with="tensorboard",
+        project_config=project,
+    )
+    accelerator.init_trackers("tensorboard")
+    return accelerator
+
+
+def _begin(
+    config: TrainConfig, folder: RunFolder, accelerator: Accelerator, watcher: Watcher
+) -> _Run:
+    saved = checkpoint.checkpoints(folder.checkpoints)
+    kind = config.critic if config.needs_critic else "none"
+    if saved:
+        iteration, path = saved[-1]
+        policy = Policy(*load_model(str(path)), critic=kind)
+        policy.load_critic(path)
+    else:
+        iteration, path = 0, None
+        policy = Policy(*start_model(config), critic=kind)
+    policy.to(accelerator.device)
+    tokens = ChatTokens(policy.tokenizer)
+    if path is None and config.warmup_updates:
+        warm_up(policy, tokens, config, watcher)
+    optimizer = _optimizer(policy, config)
+    run = _Run(policy, tokens, Learner(policy, None, config, optimizer, accelerator.backward), 0)
+    if path is None:
+        run.save(0, folder, config)
+    else:
+        counters = checkpoint.load_state(path, optimizer)
+        run.iteration = iteration
+        run.learner.bad_updates = counters["bad_updates"]
+        run.learner.bad_in_a_row = counters["bad_in_a_row"]
+    folder.forget_after(run.iteration)
+    if config.kl_coef:
+        start = Policy(*load_model(str(folder.checkpoints / "000000")))
+        run.learner.reference = start.to(accelerator.device).requires_grad_(False)
+    return run
+
+
+def start_model(config: TrainConfig) -> tuple[Any, Any]:
+    """Make or load the model and tokenizer that a run begins with."""
+    if config.model != "tiny":
+        return load_model(config.model)
+    texts = corpus(config.episodes(), config.seed, **parse_args(config.train_args))
+    protocol = config.protocol()
+    tokenizer = tiny_tokenizer(texts, tags=[protocol.tag(s) for s in protocol.sections])
+    shape = TinyShape(config.tiny_hidden, config.tiny_layers, context=max(config.max_tokens, 256))
+    return tiny_model(tokenizer, config.seed, shape), tokenizer
+
+
+def warm_up(policy: Policy, tokens: ChatTokens, config: TrainConfig, watcher: Watcher) -> None:
+    """Imitate the oracle as the configuration says."""
+    watcher.stage("imitation", config.warmup_updates)
+    imitate(
+        policy,
+        tokens,
+        config.episodes(),
+        updates=config.warmup_updates,
+        batch_size=config.warmup_batch,
+        lr=config.warmup_lr,
+        seed=number_for(config.seed, "imitation"),
+        progress=lambda done, loss: watcher.step(done, f"loss {loss:.3f}"),
+        **parse_args(config.train_args),
+    )
+
+
+def _optimizer(policy: Policy, config: TrainConfig) -> torch.optim.Optimizer:
+    critic = policy.critic_parameters()
+    known = {id(p) for p in critic}
+    actor = [p for p in policy.parameters() if id(p) not in known]
+    groups = [{"params": actor, "lr": config.actor_lr}, {"params": critic, "lr": config.critic_lr}]
+    return torch.optim.AdamW([g for g in groups if g["params"]], betas=(0.9, 0.999), weight_decay=0)
+
+
+# --- evaluation ---
+
+
+def _measure_yardsticks(config: TrainConfig, watcher: Watcher) -> dict[str, Score]:
+    watcher.stage("yardsticks", 1)
+    scores = yardsticks(config)
+    for name, score in scores.items():
+        watcher.evaluated(name, score)
+    return scores
+
+
+def _evaluate(
+    evaluator: Evaluator,
+    folder: RunFolder,
+    accelerator: Accelerator,
+    iteration: int,
+    name: str,
+    watcher: Watcher,
+) -> None:
+    score, played = evaluator.run()
+    folder.evaluation(iteration, score, played)
+    accelerator.log(
+        {"eval/success": score.success_rate, "eval/return": score.mean_return}, iteration
+    )
+    watcher.evaluated(name, score)

@@ -1,0 +1,183 @@
+"""Imitation of the oracle: where a model made from scratch gets its first words.
+
+A demonstration is an episode that the environment's own oracle plays, told in the protocol's
+format. Its thinking section is written from the environment's facts and the oracle's plan, so
+that a model which writes it well has read the board and planned.
+"""
+
+import copy
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import torch
+
+from starpo_plugin.batch import Batch, collate
+from starpo_plugin.losses import AGGREGATIONS, count
+from starpo_plugin.policy import Policy
+from starpo_plugin.rollout import EpisodeSpec
+from starpo_plugin.tokens import ChatTokens
+from starpo_plugin.trajectory import Trajectory, Turn
+from text_envs.chat import ChatEnv
+
+Demonstration = tuple[str, list[tuple[str, str, float]]]
+"""System message, then (user message, reply, reward) of every turn."""
+
+
+def describe(facts: Mapping[str, Any]) -> str:
+    """Write facts as a line of words: ``player 2 3 boxes 3 3 targets 4 1``."""
+    return " ".join(word for name, value in facts.items() for word in (name, *_words(value)))
+
+
+def _words(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, list | tuple | Mapping):
+        items = value.items() if isinstance(value, Mapping) else value
+        for item in items:
+            yield from _words(item)
+    else:
+        yield str(value)
+
+
+def demonstrate(env: ChatEnv, seed: int, moves_per_turn: int) -> Demonstration | None:
+    """Play one episode with the oracle; ``None`` if it has no plan from this start.
+
+    Raises ``ValueError`` for an environment that has no oracle.
+    """
+    game = env.unwrapped
+    if not (hasattr(game, "solve") and hasattr(game, "facts")):
+        raise ValueError(
+            f"{game} has no oracle to imitate (methods solve and facts):"
+            " train with warmup_updates=0"
+        )
+    message, info = env.reset(seed=seed)
+    system, turns = info["system"], []
+    over = False
+    while not over:
+        plan = game.solve()  # pyright: ignore[reportAttributeAccessIssue]
+        if not plan:
+            break
+        moves = plan[:moves_per_turn]
+        reply = env.protocol.write(_sections(env, plan, moves))
+        user = message
+        message, reward, terminated, truncated, info = env.step(reply)
+        turns.append((user, reply, float(reward)))
+        over = terminated or truncated
+    return (system, turns) if turns else None
+
+
+def _sections(env: ChatEnv, plan: list[str], moves: list[str]) -> dict[str, str]:
+    game: Any = env.unwrapped
+    separator = f" {env.protocol.action_separator} "
+    now = describe(game.facts())
+    sections = {"observation": now, "answer": separator.join(moves)}
+    seen = "observation" in env.protocol.sections  # what was said once need not be thought again
+    sections["think"] = f"plan {' '.join(plan)}" if seen else f"{now} plan {' '.join(plan)}"
+    if "prediction" in env.protocol.sections:
+        ahead = copy.deepcopy(game)
+        for move in moves:
+            ahead.step(move)
+        sections["prediction"] = describe(ahead.facts())
+    return sections
+
+
+def demonstrations(spec: EpisodeSpec, seed: int, **env_kwargs: Any) -> Iterator[Demonstration]:
+    """Endless demonstrations on levels drawn from ``seed``, as many moves a turn as the budget
+    asks for.
+    """
+    env = spec.make(**env_kwargs)
+    moves = min(-(-spec.max_actions // spec.max_turns), spec.protocol.max_actions_per_turn)
+    rng = np.random.default_rng(seed)
+    while True:
+        for level in rng.integers(2**31, size=256).tolist():
+            shown = demonstrate(env, level, moves)
+            if shown is not None:
+                yield shown
+
+
+def as_trajectory(shown: Demonstration, tokens: ChatTokens, env_id: str) -> Trajectory:
+    """Encode a demonstration as if the policy had sampled it."""
+    system, exchanges = shown
+    turns, last = [], None
+    for user, reply, reward in exchanges:
+        prompt = tokens.next(user, last) if turns else tokens.start(system, user)
+        ids = (*tokens.encode(reply), tokens.closing_id)
+        turns.append(Turn(tuple(prompt), ids, (0.0,) * len(ids), user, reply, reward))
+        last = ids[-1]
+    return Trajectory(env_id, 0, 0, 0, tuple(turns), success=True, end="terminated", system=system)
+
+
+def imitate(
+    policy: Policy,
+    tokens: ChatTokens,
+    spec: EpisodeSpec,
+    *,
+    updates: int,
+    batch_size: int,
+    lr: float,
+    seed: int,
+    progress: Callable[[int, float], None] | None = None,
+    **env_kwargs: Any,
+) -> None:
+    """Train on demonstrations: cross-entropy on the tokens that the policy is to write.
+
+    Args:
+        policy: trained in place (its critic is not).
+        tokens: its chat template.
+        spec: environment and limits.
+        updates: optimiser steps.
+        batch_size: demonstrations a step.
+        lr: peak learning rate; it rises over 5 % of the updates and falls to 0 as a cosine.
+        seed: of the levels.
+        progress: called with (updates done, loss).
+        **env_kwargs: over ``spec.env_kwargs``.
+    """
+    optimizer = torch.optim.AdamW(policy.model.parameters(), lr=lr, betas=(0.9, 0.98))
+    source = demonstrations(spec, seed, **env_kwargs)
+    policy.train()
+    for step in range(updates):
+        for group in optimizer.param_groups:
+            group["lr"] = lr * _schedule(step, updates)
+        batch = _next_batch(source, tokens, spec, batch_size).to(policy.device)
+        loss = -AGGREGATIONS["token-mean"](
+            policy(batch).logprobs, batch.mask, count(batch.mask, max_length=1)
+        )
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(policy.model.parameters(), 1.0)
+        optimizer.step()
+        if progress is not None:
+            progress(step + 1, float(loss.detach()))
+
+
+def _next_batch(
+    source: Iterator[Demonstration], tokens: ChatTokens, spec: EpisodeSpec, size: int
+) -> Batch:
+    shown = [as_trajectory(next(source), tokens, spec.env_id) for _ in range(size)]
+    return collate(shown, tokens.pad_id)
+
+
+def _schedule(step: int, updates: int) -> float:
+    """Share of the peak learning rate at a step: linear rise, cosine fall."""
+    rise = max(1, updates // 20)
+    if step < rise:
+        return (step + 1) / rise
+    return 0.5 * (1 + float(np.cos(np.pi * (step - rise) / max(1, updates - rise))))
+
+
+def corpus(spec: EpisodeSpec, seed: int, episodes: int = 64, **env_kwargs: Any) -> list[str]:
+    """Text that a tiny tokenizer takes its words from: messages, and replies where there is an
+    oracle.
+    """
+    env = spec.make(**env_kwargs)
+    texts: list[str] = []
+    if hasattr(env.unwrapped, "solve"):
+        source = demonstrations(spec, seed, **env_kwargs)
+        for _, (system, turns) in zip(range(episodes), source, strict=False):
+            texts += [system, *(text for user, reply, _ in turns for text in (user, reply))]
+        return texts
+    for level in range(episodes):
+        message, info = env.reset(seed=seed + level)
+        texts += [info["system"], message, *(info.get("legal_actions") or ())]
+    return texts
