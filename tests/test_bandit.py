@@ -217,11 +217,11 @@ def test_levels_are_plain_text():
     [
         (
             "clerk: 1 with chance 1",
-            "level 1: has 1 of the 2 arms that this environment, made with arms=2",
+            "level 1: the number of arms is 1, but this environment was made with arms=2",
         ),
         (
             "clerk: 1 with chance 1\npirate: 1 with chance 0\nbaker: 1 with chance 0",
-            "level 1: has 3 of the 2 arms that this environment, made with arms=2",
+            "level 1: the number of arms is 3, but this environment was made with arms=2",
         ),
         ("clerk pays 1", "level 1: 'clerk pays 1' is not an arm; write"),
         ("Clerk: 1 with chance 1", "is not an arm"),

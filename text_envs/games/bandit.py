@@ -239,8 +239,8 @@ class Bandit(Game[BanditState]):
             arms[arm] = pay
         if len(arms) != self.arms:
             raise ValueError(
-                f"level {number}: has {len(arms)} of the {self.arms} arms that this environment,"
-                f" made with arms={self.arms}, takes"
+                f"level {number}: the number of arms is {len(arms)}, but this environment was made"
+                f" with arms={self.arms}"
             )
         means = sorted(pay.mean for pay in arms.values())
         if means[-1] == means[-2]:

@@ -1,0 +1,245 @@
+"""Play in the terminal: ``python -m text_envs play TextSokoban-v0``; also ``list`` and ``show``."""
+
+import argparse
+import io
+import json
+import struct
+import sys
+import zlib
+from ast import literal_eval
+from collections.abc import Sequence
+from difflib import get_close_matches
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+
+from text_envs import ENV_IDS, TextEnv
+from text_envs.env import make_game
+
+HELP = "? lists the legal moves, hint asks the oracle, an empty line leaves."
+
+
+class UsageError(Exception):
+    """What was asked for can't be done; the message says why."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command; ``argv`` without the program's name. Returns the exit code: 2 for a mistake in
+    the call, as argparse does.
+    """
+    for stream in (sys.stdin, sys.stdout):
+        if isinstance(stream, io.TextIOWrapper):  # a terminal that has no square-root sign shows ?
+            stream.reconfigure(errors="replace")
+    args = _parser().parse_args(argv)
+    try:
+        args.run(args)
+    except UsageError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def list_environments(args: argparse.Namespace) -> None:
+    """Print every id with its limit of moves and what it is."""
+    width = max(map(len, ENV_IDS))
+    for env_id in ENV_IDS:
+        spec = gym.spec(env_id)
+        params = {name: value for name, value in spec.kwargs.items() if name != "game"}
+        about = (make_game(spec.kwargs["game"], params).__doc__ or "").split("\n")[0]
+        given = ", ".join(f"{name}={value!r}" for name, value in params.items())
+        limit = f"{spec.max_episode_steps} moves"
+        print(f"{env_id:{width}}  {limit:>9}  {about}{f' ({given})' if given else ''}")
+
+
+def play(args: argparse.Namespace) -> None:
+    """Let a person play one game."""
+    env = _make(args)
+    observation, info = _start(env, args)
+    limit = env.spec.max_episode_steps if env.spec else None
+    print(f"\n{info['rules']}\n\n{HELP}\n")
+    total, moves, terminated, truncated = 0.0, 0, False, False
+    while not (terminated or truncated):
+        print(f"{_text(observation)}\n")
+        left = "" if limit is None else f" of {limit}"
+        answer = _ask(f"Move {moves + 1}{left}: ")
+        if answer == "":
+            print(f"You leave after {moves} moves with {total:+.3g}.")
+            return
+        if answer in ("?", "hint"):
+            print(f"{_legal(info) if answer == '?' else _hint(env)}\n")
+            continue
+        observation, reward, terminated, truncated, info = env.step(answer)
+        moves += 1
+        total += float(reward)
+        print(f"\nReward {float(reward):+.3g}, {total:+.3g} in all.")
+    print(f"{_text(observation)}\n")
+    end = (
+        "You won" if info["success"] else "The game is over" if terminated else "No moves are left"
+    )
+    print(f"{end}: {total:+.3g} in {moves} moves.")
+
+
+def show(args: argparse.Namespace) -> None:
+    """Print a start, and what the oracle makes of it."""
+    env = _make(args, **({"render_mode": "rgb_array"} if args.picture else {}))
+    observation, info = _start(env, args)
+    print(f"\n{info['rules']}\n\n{_text(observation)}\n")
+    if "optimal_moves" in info:
+        print(f"Optimal moves: {info['optimal_moves']}")
+    plan, inner = _plan(env), _inner(env)
+    hope = " (if luck holds)" if inner.game.stochastic else ""
+    print(f"Oracle's plan{hope}: {'none' if plan is None else ', '.join(plan)}")
+    if args.picture:
+        _save(args.picture, env)
+        print(f"Picture: {args.picture}")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m text_envs", description="Text environments in the terminal."
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    command = commands.add_parser("list", help="list the environments")
+    command.set_defaults(run=list_environments)
+    for run, about in ((play, "play a game yourself"), (show, "print a start and its solution")):
+        command = commands.add_parser(run.__name__, help=about, description=f"{run.__doc__}")
+        command.set_defaults(run=run)
+        command.add_argument("id", metavar="ID", help="environment, such as TextSokoban-v0")
+        command.add_argument(
+            "--seed", type=_seed, help="same seed, same game (default: a new one every time)"
+        )
+        command.add_argument(
+            "--level",
+            metavar="FILE",
+            help="file with levels in the game's own form; with several, the seed is the index",
+        )
+        command.add_argument(
+            "--set",
+            metavar="NAME=VALUE",
+            type=_setting,
+            action="append",
+            default=[],
+            help="parameter of the environment, such as size=8; may be given many times",
+        )
+    command.add_argument("--picture", metavar="FILE.png", help="also save the picture")
+    return parser
+
+
+def _seed(text: str) -> int:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number >= 0")
+    return int(text)
+
+
+def _setting(text: str) -> tuple[str, Any]:
+    """Read ``name=value``; a value is JSON, a Python literal, a fraction, or else a string."""
+    name, equals, value = text.partition("=")
+    if not equals or not name.isidentifier():
+        raise argparse.ArgumentTypeError(f"{text!r} is not of the form name=value")
+    for read in (json.loads, literal_eval, lambda fraction: float(Fraction(fraction))):
+        try:
+            return name, read(value)
+        except (ValueError, SyntaxError, ZeroDivisionError, RecursionError, MemoryError):
+            continue
+    return name, value
+
+
+def _make(args: argparse.Namespace, **more: Any) -> gym.Env[Any, str]:
+    if ":" not in args.id and args.id not in gym.registry:
+        close = get_close_matches(args.id, ENV_IDS, n=1, cutoff=0.5)
+        hint = f"; did you mean {close[0]}?" if close else ""
+        raise UsageError(f"unknown environment {args.id!r}{hint} ('list' shows them all)")
+    params = {**dict(args.set), **more}
+    try:
+        env = gym.make(args.id, disable_env_checker=True, **params)
+    except Exception as error:  # whatever it is, these parameters are its cause
+        reason = str(error).partition(" was raised from the environment creator")[0]
+        raise UsageError(f"{args.id} can't be made: {reason}") from error
+    if not isinstance(env.unwrapped, TextEnv):
+        raise UsageError(
+            f"{args.id} is not a text environment, but a {type(env.unwrapped).__name__}"
+        )
+    return env
+
+
+def _start(env: gym.Env[Any, str], args: argparse.Namespace) -> tuple[Any, dict[str, Any]]:
+    options = {}
+    if args.level is not None:
+        try:
+            options["level"] = Path(args.level).read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise UsageError(f"{args.level} can't be read as a text file: {error}") from error
+    seed = args.seed
+    if seed is None:
+        seed = int(np.random.default_rng().integers(2**31))
+    try:
+        observation, info = env.reset(seed=seed, options=options)
+    except (gym.error.Error, ValueError) as error:
+        raise UsageError(f"{args.level or args.id}: {error}") from error
+    print(f"{args.id}, seed {seed}")
+    return observation, info
+
+
+def _inner(env: gym.Env[Any, str]) -> TextEnv:
+    assert isinstance(env.unwrapped, TextEnv)
+    return env.unwrapped
+
+
+def _text(observation: Any) -> str:
+    return observation if isinstance(observation, str) else observation["text"]
+
+
+def _ask(prompt: str) -> str:
+    try:
+        return input(prompt).strip()
+    except (EOFError, KeyboardInterrupt):
+        print()
+        return ""
+
+
+def _legal(info: dict[str, Any]) -> str:
+    legal = info["legal_actions"]
+    return "Moves can't be listed here." if legal is None else f"Legal moves: {', '.join(legal)}"
+
+
+def _plan(env: gym.Env[Any, str]) -> list[str] | None:
+    try:
+        return _inner(env).solve()
+    except NotImplementedError:
+        return None
+
+
+def _hint(env: gym.Env[Any, str]) -> str:
+    plan = _plan(env)
+    if not plan:
+        return "The oracle knows no way from here."
+    return f"The oracle would play: {plan[0]} (its plan has {len(plan)} moves)"
+
+
+def _save(path: str, env: gym.Env[Any, str]) -> None:
+    try:
+        picture: Any = env.render()
+        Path(path).write_bytes(_png(picture))
+    except (gym.error.Error, OSError) as error:
+        raise UsageError(f"{path} can't be written: {error}") from error
+
+
+def _png(picture: np.ndarray) -> bytes:
+    """Encode uint8 ``[H, W, 3]``, as the PNG specification (W3C, section 5) says."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        check = zlib.crc32(kind + data)
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", check)
+
+    height, width, _ = picture.shape
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    unfiltered = np.pad(picture.reshape(height, -1), ((0, 0), (1, 0)))  # filter 0 in every row
+    body = chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(unfiltered.tobytes()))
+    return b"\x89PNG\r\n\x1a\n" + body + chunk(b"IEND", b"")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
