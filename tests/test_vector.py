@@ -1,0 +1,249 @@
+"""``TextVectorEnv`` returns what ``SyncVectorEnv`` over ``gym.make`` returns, to the letter."""
+
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+import pytest
+from gymnasium.envs.registration import EnvSpec
+from gymnasium.vector import AutoresetMode, SyncVectorEnv
+from tiny_game import CORRIDOR_ID, Corridor
+
+from text_envs import ENV_IDS
+from text_envs.vector import TextVectorEnv, batch_infos
+
+IDS = (*ENV_IDS, CORRIDOR_ID)
+NUM_ENVS = 5
+MODES = list(AutoresetMode)
+
+
+def assert_equal(ours: Any, theirs: Any, where: str = "result") -> None:
+    """The same types, dtypes, shapes and values, all the way down."""
+    assert type(ours) is type(theirs), where
+    if isinstance(ours, dict):
+        assert ours.keys() == theirs.keys(), where
+        for key in ours:
+            assert_equal(ours[key], theirs[key], f"{where}[{key!r}]")
+    elif isinstance(ours, tuple | list):
+        assert len(ours) == len(theirs), where
+        for number, (one, other) in enumerate(zip(ours, theirs, strict=True)):
+            assert_equal(one, other, f"{where}[{number}]")
+    elif isinstance(ours, np.ndarray):
+        assert (ours.dtype, ours.shape) == (theirs.dtype, theirs.shape), where
+        if ours.dtype == object:
+            assert_equal(ours.tolist(), theirs.tolist(), where)
+        assert np.array_equal(ours, theirs), where
+    else:
+        assert ours == theirs, where
+
+
+def pair(id: str, mode: AutoresetMode, **kwargs: Any) -> tuple[Any, Any]:
+    """The same game as ours and as Gymnasium's vector environment."""
+    ours = gym.make_vec(id, NUM_ENVS, autoreset_mode=mode.value, **kwargs)
+    theirs = gym.make_vec(
+        id,
+        NUM_ENVS,
+        vectorization_mode="sync",
+        vector_kwargs={"autoreset_mode": mode},
+        **kwargs,
+    )
+    assert isinstance(ours, TextVectorEnv)
+    assert isinstance(theirs, SyncVectorEnv)
+    return ours, theirs
+
+
+def some_actions(envs: Any, rng: np.random.Generator) -> list[str]:
+    """Mostly the oracle's next moves, so that episodes end; legal ones; a few that are no move."""
+    actions = []
+    for env in envs.envs:
+        legal, plan = env.unwrapped.legal_actions(), env.unwrapped.solve()
+        drawn = rng.random()
+        if plan and drawn < 0.6:
+            actions.append(plan[0])
+        elif legal and drawn < 0.8:
+            actions.append(legal[rng.integers(len(legal))])
+        else:
+            actions.append(("", " ", "nowhere", "\u200bup", "up up")[rng.integers(5)])
+    return actions
+
+
+def ended(result: Any) -> np.ndarray:
+    return result[2] | result[3]
+
+
+@pytest.mark.parametrize("mode", MODES, ids=lambda mode: mode.value)
+@pytest.mark.parametrize("id", IDS)
+def test_agrees_with_sync_vector_env(id: str, mode: AutoresetMode):
+    ours, theirs = pair(id, mode)
+    assert ours.observation_space == theirs.observation_space
+    assert ours.single_observation_space == theirs.single_observation_space
+    assert ours.action_space == theirs.action_space
+    assert ours.metadata == theirs.metadata
+    assert ours.render_mode == theirs.render_mode
+    assert_equal(ours.reset(seed=3), theirs.reset(seed=3))
+    assert ours.np_random_seed == theirs.np_random_seed
+    rng, ends = np.random.default_rng(0), 0
+    for _ in range(60):
+        actions = some_actions(theirs, rng)
+        result = ours.step(actions)
+        assert_equal(result, theirs.step(actions))
+        assert ours.observation_space.contains(result[0])
+        over = ended(result)
+        ends += over.sum()
+        if mode is AutoresetMode.DISABLED and over.any():
+            seeds = rng.integers(1000, size=NUM_ENVS).tolist()
+            options = {"reset_mask": over}
+            assert_equal(
+                ours.reset(seed=seeds, options=dict(options)),
+                theirs.reset(seed=seeds, options=dict(options)),
+            )
+    assert ends > NUM_ENVS
+    ours.close()
+    theirs.close()
+
+
+@pytest.mark.parametrize("mode", MODES, ids=lambda mode: mode.value)
+def test_agrees_on_pictures(mode: AutoresetMode):
+    ours, theirs = pair(CORRIDOR_ID, mode, obs_mode="text+image", tile=8, slip=0.3)
+    options = {"level": "_P___", "noise_seed": 5}
+    assert_equal(ours.reset(seed=3, options=options), theirs.reset(seed=3, options=options))
+    rng = np.random.default_rng(0)
+    for _ in range(30):
+        actions = some_actions(theirs, rng)
+        result = ours.step(actions)
+        assert_equal(result, theirs.step(actions))
+        assert ours.observation_space.contains(result[0])
+        if mode is AutoresetMode.DISABLED and ended(result).any():
+            break
+
+
+@pytest.mark.parametrize("mode", [AutoresetMode.NEXT_STEP, AutoresetMode.SAME_STEP])
+def test_truncates_at_the_limit(mode: AutoresetMode):
+    ours, theirs = pair(CORRIDOR_ID, mode, max_episode_steps=3)
+    assert_equal(ours.reset(seed=0), theirs.reset(seed=0))
+    for _ in range(8):
+        result = ours.step(["no move"] * NUM_ENVS)
+        assert_equal(result, theirs.step(["no move"] * NUM_ENVS))
+    ours.reset(seed=0)
+    lengths = [bool(ours.step(["left"] * NUM_ENVS)[3].all()) for _ in range(3)]
+    assert lengths == [False, False, True]
+
+
+def test_no_limit():
+    for limit in (None, -1):
+        envs = TextVectorEnv(2, Corridor, max_episode_steps=limit)
+        envs.reset(seed=0)
+        assert not any(envs.step(["left"] * 2)[3].any() for _ in range(50))
+
+
+def test_returned_values_are_the_callers_own():
+    """What a step returned is not changed by the next one."""
+    envs = gym.make_vec(CORRIDOR_ID, 3, obs_mode="image", tile=8)
+    envs.reset(seed=0, options={"level": "P_______"})
+    first = envs.step(["right"] * 3)
+    kept = [first[0]["image"].copy(), first[1].copy(), first[4]["distance"].copy()]
+    envs.step(["right", "left", "up"])
+    for array, copy in zip([first[0]["image"], first[1], first[4]["distance"]], kept, strict=True):
+        assert np.array_equal(array, copy)
+
+
+def test_sub_environments_are_independent():
+    envs = TextVectorEnv(3, Corridor, slip=0.5)
+    together = [envs.reset(seed=7)[0], *(envs.step(["right"] * 3)[0] for _ in range(2))]
+    for i in range(3):
+        alone = TextVectorEnv(1, Corridor, slip=0.5)
+        record = [alone.reset(seed=7 + i)[0], *(alone.step(["right"])[0] for _ in range(2))]
+        assert [texts[0] for texts in record] == [texts[i] for texts in together]
+
+
+def test_a_group_shares_the_start_and_not_the_luck():
+    envs = TextVectorEnv(8, Corridor, cells=30, slip=0.5)
+    for i, env in enumerate(envs.envs):
+        env.reset(seed=1, options={"noise_seed": i})
+    assert len({env.get_state() for env in envs.envs}) == 1
+    for env in envs.envs:
+        for _ in range(5):
+            env.step("right")
+    assert len({env.get_state() for env in envs.envs}) > 1
+
+
+def test_call_reaches_every_sub_environment():
+    envs: Any = gym.make_vec(CORRIDOR_ID, 3, render_mode="ansi")
+    texts, _ = envs.reset(seed=0)
+    assert envs.call("solve") == tuple(env.solve() for env in envs.envs)
+    assert envs.call("rules") == (envs.envs[0].rules,) * 3
+    assert envs.render() == texts
+    envs.close()
+    envs.close()
+
+
+def test_spec_makes_it_again():
+    envs = gym.make_vec(CORRIDOR_ID, 3, slip=0.5, autoreset_mode="SameStep")
+    assert envs.spec is not None
+    again = gym.make_vec(EnvSpec.from_json(envs.spec.to_json()))
+    assert isinstance(again, TextVectorEnv)
+    assert_equal(envs.reset(seed=0), again.reset(seed=0))
+    for _ in range(10):
+        assert_equal(envs.step(["right"] * 3), again.step(["right"] * 3))
+
+
+@pytest.mark.parametrize("actions", ["abc", ["left"], ["left"] * 4, []])
+def test_wants_one_action_for_each(actions: Any):
+    envs = TextVectorEnv(3, Corridor)
+    envs.reset(seed=0)
+    with pytest.raises(gym.error.InvalidAction, match="takes 3 strings"):
+        envs.step(actions)
+
+
+def test_wants_strings():
+    envs = TextVectorEnv(2, Corridor)
+    envs.reset(seed=0)
+    with pytest.raises(gym.error.InvalidAction, match="an action is a str, this is a int"):
+        envs.step(["left", 1])  # pyright: ignore[reportArgumentType] (the point of the test)
+
+
+def test_says_what_is_wrong_with_a_reset():
+    envs = TextVectorEnv(2, Corridor, autoreset_mode="Disabled")
+    with pytest.raises(gym.error.ResetNeeded):
+        envs.step(["left"] * 2)
+    with pytest.raises(ValueError, match="3 seeds for 2 sub-environments"):
+        envs.reset(seed=[1, 2, 3])
+    with pytest.raises(ValueError, match="unknown reset options"):
+        envs.reset(options={"lvel": "P__"})
+    with pytest.raises(TypeError, match="NumPy array of bool"):
+        envs.reset(options={"reset_mask": [True, False]})
+    with pytest.raises(ValueError, match="a True in it"):
+        envs.reset(options={"reset_mask": np.zeros(2, dtype=np.bool_)})
+    envs.reset(options={"level": "P__"})
+    envs.step(["right", "left"])
+    envs.step(["right", "left"])
+    with pytest.raises(gym.error.ResetNeeded, match=r"episodes \[0\] are over"):
+        envs.step(["right", "left"])
+
+
+@pytest.mark.parametrize(
+    ("kwargs", "message"),
+    [
+        ({"num_envs": 0}, "num_envs=0 must be at least 1"),
+        ({"max_episode_steps": 0}, "max_episode_steps=0 must be at least 1"),
+        ({"autoreset_mode": "Sometimes"}, "'Sometimes' is not a valid AutoresetMode"),
+    ],
+)
+def test_bad_parameters(kwargs: dict[str, Any], message: str):
+    with pytest.raises(ValueError, match=message):
+        TextVectorEnv(**{"num_envs": 2, "game": Corridor, **kwargs})
+
+
+def test_infos_with_gaps_and_every_type():
+    """Against Gymnasium's own way of adding them up."""
+    rows = [
+        {},
+        {"n": 1, "x": 0.5, "flag": True, "text": "a", "legal": ("a", "b"), "array": np.arange(3)},
+        {"n": 2, "none": None, "deep": {"n": np.int16(3), "deeper": {"text": "b"}}},
+        {"legal": None, "final_obs": {"text": "c"}, "deep": {"x": np.float32(0.5)}, "empty": {}},
+    ]
+    theirs: dict[str, Any] = {}
+    reference = TextVectorEnv(len(rows), Corridor)
+    for number, row in enumerate(rows):
+        theirs = reference._add_info(theirs, row, number)
+    assert_equal(batch_infos(rows), theirs)

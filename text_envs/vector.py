@@ -1,0 +1,219 @@
+"""``TextVectorEnv``: many copies of one text game, stepped in this process.
+
+What ``gym.make_vec("TextSokoban-v0", num_envs=64)`` makes. It returns what
+``gymnasium.vector.SyncVectorEnv`` over ``gym.make`` would, to the letter, without a stack of
+wrappers around each game.
+"""
+
+from collections.abc import Sequence
+from copy import copy
+from itertools import chain
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+from gymnasium.vector import AutoresetMode, VectorEnv
+from gymnasium.vector.utils import batch_space, concatenate, create_empty_array
+
+from text_envs.env import TextEnv
+from text_envs.game import Game
+
+Step = tuple[Any, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]
+
+
+class TextVectorEnv(VectorEnv[Any, Sequence[str], np.ndarray]):
+    """``num_envs`` independent episodes of one game.
+
+    Observations: a tuple of ``num_envs`` strings; with pictures a dict of such a tuple, ``text``,
+    and ``image``, uint8 ``[num_envs, H, W, 3]``. Actions: ``num_envs`` strings. Rewards are float64
+    ``[num_envs]``, terminations and truncations bool ``[num_envs]``. ``infos`` are in Gymnasium's
+    form for vector environments: ``infos[key][i]`` where ``infos["_" + key][i]``.
+
+    Args:
+        num_envs: number of sub-environments.
+        game: as for ``TextEnv``.
+        max_episode_steps: truncate an episode after as many steps; ``None`` or -1 for no limit.
+        autoreset_mode: what follows the end of an episode. ``"NextStep"``: the next step ignores
+            its action and resets. ``"SameStep"``: the reset comes at once, and
+            ``infos["final_obs"]`` and ``infos["final_info"]`` have what it replaces.
+            ``"Disabled"``: the caller resets, with ``options={"reset_mask": bool [num_envs]}``.
+        **kwargs: all that ``TextEnv`` takes.
+
+    ``reset(seed=k)`` seeds sub-environment ``i`` with ``k + i``; a list gives each its own.
+    """
+
+    def __init__(
+        self,
+        num_envs: int,
+        game: Game[Any] | type[Game[Any]] | str,
+        *,
+        max_episode_steps: int | None = None,
+        autoreset_mode: AutoresetMode | str = AutoresetMode.NEXT_STEP,
+        **kwargs: Any,
+    ) -> None:
+        if num_envs < 1:
+            raise ValueError(f"num_envs={num_envs} must be at least 1")
+        limit = None if max_episode_steps == -1 else max_episode_steps
+        if limit is not None and limit < 1:
+            raise ValueError(f"max_episode_steps={limit} must be at least 1, or -1 for no limit")
+        self.num_envs = num_envs
+        self.max_episode_steps = limit
+        self.autoreset_mode = AutoresetMode(autoreset_mode)
+        first = TextEnv(game, **kwargs)
+        # before its first reset an environment holds nothing of its own, so copies may share it all
+        self.envs = [first, *(copy(first) for _ in range(num_envs - 1))]
+        self.metadata = {**first.metadata, "autoreset_mode": self.autoreset_mode}
+        self.render_mode = first.render_mode
+        self.single_observation_space = first.observation_space
+        self.single_action_space = first.action_space
+        self.observation_space = batch_space(first.observation_space, num_envs)
+        self.action_space = batch_space(first.action_space, num_envs)
+        self._observations: list[Any] = [None] * num_envs
+        self._elapsed = [0] * num_envs
+        self._over = np.zeros(num_envs, dtype=np.bool_)
+
+    # --- Gymnasium ---
+
+    def reset(
+        self,
+        *,
+        seed: int | Sequence[int | None] | None = None,
+        options: dict[str, Any] | None = None,
+    ) -> tuple[Any, dict[str, Any]]:
+        """Start every episode, or those that ``options["reset_mask"]`` marks; the other options are
+        those of ``TextEnv``.
+        """
+        seeds = self._seeds(seed)
+        options = dict(options or {})
+        mask = self._checked_mask(options.pop("reset_mask", np.ones(self.num_envs, np.bool_)))
+        infos: list[dict[str, Any]] = [{}] * self.num_envs
+        for i in np.flatnonzero(mask).tolist():
+            infos[i] = self._start(i, seed=seeds[i], options=options)
+        self._over = self._over & ~mask
+        return self._batched(), batch_infos(infos)
+
+    def step(self, actions: Sequence[str]) -> Step:
+        """Make one move in each episode. Raises ``gymnasium.error.InvalidAction`` unless there is a
+        string for each.
+        """
+        if isinstance(actions, str) or len(actions) != self.num_envs:
+            raise gym.error.InvalidAction(
+                f"step() takes {self.num_envs} strings, this is {actions!r:.200}"
+            )
+        mode, over = self.autoreset_mode, self._over.tolist()
+        if mode is AutoresetMode.DISABLED and any(over):
+            raise gym.error.ResetNeeded(
+                f"episodes {np.flatnonzero(over).tolist()} are over: reset them with"
+                ' options={"reset_mask": ...}'
+            )
+        rewards = np.zeros(self.num_envs)
+        terminations = np.zeros(self.num_envs, dtype=np.bool_)
+        truncations = np.zeros(self.num_envs, dtype=np.bool_)
+        infos: list[dict[str, Any]] = []
+        for i, (env, action) in enumerate(zip(self.envs, actions, strict=True)):
+            if over[i]:
+                infos.append(self._start(i))
+                continue
+            observation, reward, terminated, truncated, info = env.step(action)
+            self._elapsed[i] += 1
+            truncated = truncated or self._elapsed[i] == self.max_episode_steps
+            rewards[i], terminations[i], truncations[i] = reward, terminated, truncated
+            self._observations[i] = observation
+            if mode is AutoresetMode.SAME_STEP and (terminated or truncated):
+                final = {"final_obs": observation, "final_info": info}
+                info = {**self._start(i), **final}
+            infos.append(info)
+        if mode is not AutoresetMode.SAME_STEP:
+            self._over = terminations | truncations
+        return self._batched(), rewards, terminations, truncations, batch_infos(infos)
+
+    def render(self) -> tuple[Any, ...]:
+        """Render every sub-environment."""
+        return tuple(env.render() for env in self.envs)
+
+    def close_extras(self, **kwargs: Any) -> None:
+        """Close every sub-environment."""
+        for env in self.envs:
+            env.close()
+
+    @property
+    def np_random(self) -> tuple[np.random.Generator, ...]:  # pyright: ignore[reportIncompatibleMethodOverride, reportIncompatibleVariableOverride] (as SyncVectorEnv has it)
+        """Generator of each sub-environment."""
+        return self.get_attr("np_random")
+
+    @property
+    def np_random_seed(self) -> tuple[int, ...]:  # pyright: ignore[reportIncompatibleMethodOverride] (the same)
+        """Seed of each sub-environment."""
+        return self.get_attr("np_random_seed")
+
+    # --- what SyncVectorEnv and AsyncVectorEnv also offer ---
+
+    def call(self, name: str, *args: Any, **kwargs: Any) -> tuple[Any, ...]:
+        """Call a method of every sub-environment, for example ``"solve"``; or get an attribute."""
+        values = self.get_attr(name)
+        return tuple(v(*args, **kwargs) if callable(v) else v for v in values)
+
+    def get_attr(self, name: str) -> tuple[Any, ...]:
+        """Get an attribute of every sub-environment."""
+        return tuple(getattr(env, name) for env in self.envs)
+
+    # --- private ---
+
+    def _start(self, i: int, **kwargs: Any) -> dict[str, Any]:
+        self._observations[i], info = self.envs[i].reset(**kwargs)
+        self._elapsed[i] = 0
+        return info
+
+    def _batched(self) -> Any:
+        if isinstance(self.single_observation_space, gym.spaces.Text):
+            return tuple(self._observations)
+        space = self.single_observation_space
+        return concatenate(space, self._observations, create_empty_array(space, self.num_envs))
+
+    def _seeds(self, seed: int | Sequence[int | None] | None) -> Sequence[int | None]:
+        if seed is None:
+            return [None] * self.num_envs
+        if isinstance(seed, int):
+            return [seed + i for i in range(self.num_envs)]
+        if len(seed) != self.num_envs:
+            raise ValueError(f"{len(seed)} seeds for {self.num_envs} sub-environments: {seed}")
+        return seed
+
+    def _checked_mask(self, mask: Any) -> np.ndarray:
+        if not isinstance(mask, np.ndarray) or mask.dtype != np.bool_:
+            raise TypeError(f"reset_mask={mask!r:.200} must be a NumPy array of bool")
+        if mask.shape != (self.num_envs,) or not mask.any():
+            raise ValueError(
+                f"reset_mask={mask!r:.200} must have shape ({self.num_envs},) and a True in it"
+            )
+        return mask
+
+
+def batch_infos(infos: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Put the infos of sub-environments (empty: there is none) into Gymnasium's vector form.
+
+    The same as ``VectorEnv._add_info`` called on each in turn, one key at a time instead of one
+    environment at a time, which is what makes it fast.
+    """
+    batch: dict[str, Any] = {}
+    for key in dict.fromkeys(chain.from_iterable(infos)):
+        mask = [key in info for info in infos]
+        batch[key] = _column(key, infos[mask.index(True)][key], infos)
+        batch[f"_{key}"] = np.array(mask)
+    return batch
+
+
+def _column(key: str, first: Any, infos: Sequence[dict[str, Any]]) -> Any:
+    """Values of ``key`` in all ``infos``, of the type that ``first``, the first there is, asks for;
+    zero or ``None`` where there is none.
+    """
+    kind = type(first)
+    if kind in (int, float, bool) or issubclass(kind, np.number):
+        return np.array([info.get(key, 0) for info in infos], dtype=kind)
+    if key != "final_obs":  # which Gymnasium keeps whole
+        if kind is dict:
+            return batch_infos([info.get(key, {}) for info in infos])
+        if kind is np.ndarray:
+            none = np.zeros_like(first)
+            return np.array([info.get(key, none) for info in infos])
+    return np.fromiter((info.get(key) for info in infos), dtype=object, count=len(infos))
