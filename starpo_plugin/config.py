@@ -1,17 +1,14 @@
 """All that a run can be told, in one frozen dataclass; presets are functions.
 
 A field's docstring is its help text. ``check`` refuses what can't work, before anything is loaded.
+Importing this file loads no torch (a matter of seconds), so that ``starpo --help`` answers at once.
 """
 
 import ast
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Literal
 
-from starpo_plugin.advantages import ADVANTAGES, WITH_CRITIC, GrpoScale
-from starpo_plugin.batch import RewardPlacement
-from starpo_plugin.filters import FILTERS, KEPT_SCALES
-from starpo_plugin.losses import AGGREGATIONS, KL_FORMS
-from starpo_plugin.rollout import EpisodeSpec
+from starpo_plugin.episode import EpisodeSpec
 from text_envs.chat import FORMATS, ChatProtocol
 
 
@@ -110,11 +107,11 @@ class TrainConfig:
     """Discount per token inside a turn (bi_level_gae)."""
     lam_token: float = 1.0
     """Lambda per token inside a turn (bi_level_gae)."""
-    grpo_scale: GrpoScale = "std"
+    grpo_scale: Literal["std", "none"] = "std"
     """Divide grpo's advantages by the group's standard deviation (std), or don't (none; Dr.
     GRPO).
     """
-    rewards: RewardPlacement = "trajectory"
+    rewards: Literal["trajectory", "turn"] = "trajectory"
     """trajectory: the episode's sum on its last token (StarPO); turn: each turn's own (TRICO)."""
     filter: str = "none"
     """Which groups are trained on: none, top_k, top_p, min_p or drop_zero."""
@@ -170,6 +167,8 @@ class TrainConfig:
     @property
     def needs_critic(self) -> bool:
         """Whether the advantage estimator reads values."""
+        from starpo_plugin.advantages import WITH_CRITIC
+
         return self.advantage in WITH_CRITIC
 
     def protocol(self) -> ChatProtocol:
@@ -195,6 +194,10 @@ class TrainConfig:
 
     def check(self) -> "TrainConfig":
         """Return self. Raises ``ValueError`` that names the field, its value and the choices."""
+        from starpo_plugin.advantages import ADVANTAGES
+        from starpo_plugin.filters import FILTERS, KEPT_SCALES
+        from starpo_plugin.losses import AGGREGATIONS, KL_FORMS
+
         choices = {
             "format": FORMATS,
             "advantage": ADVANTAGES,

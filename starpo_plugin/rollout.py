@@ -4,44 +4,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import gymnasium as gym
 import torch
 
 from starpo_plugin.engine import Engine, Sampled
+from starpo_plugin.episode import EpisodeSpec
 from starpo_plugin.policy import Policy
 from starpo_plugin.tokens import ChatTokens
 from starpo_plugin.trajectory import End, Trajectory, Turn
-from text_envs.chat import ChatEnv, ChatProtocol
+from text_envs.chat import ChatEnv
 
 TURN_INFO = ("success", "action_is_valid", "action_is_effective", "actions", "well_formed")
-
-
-@dataclass(frozen=True)
-class EpisodeSpec:
-    """Which environment, told how, and how long an episode may be."""
-
-    env_id: str
-    env_kwargs: dict[str, Any] = field(default_factory=dict)
-    protocol: ChatProtocol = field(default_factory=ChatProtocol)
-    max_turns: int = 5
-    max_actions: int = 10
-    format_penalty: float = -0.1
-
-    def make(self, **kwargs: Any) -> ChatEnv:
-        """Make the environment. Raises ``ValueError`` that names the id and what is wrong."""
-        try:
-            # the episode's own limit: a registered one that is shorter would cut it unasked
-            env = gym.make(
-                self.env_id, **{"max_episode_steps": self.max_actions, **self.env_kwargs, **kwargs}
-            )
-        except (gym.error.Error, ImportError) as error:
-            raise ValueError(
-                f"env {self.env_id!r} can't be made: {error} (ids of other packages are written"
-                " 'package:Id-v0')"
-            ) from error
-        return ChatEnv(
-            env, self.protocol, self.max_turns, self.max_actions, format_penalty=self.format_penalty
-        )
 
 
 @dataclass(frozen=True)

@@ -13,9 +13,9 @@ import numpy as np
 import torch
 
 from starpo_plugin.batch import Batch, collate
+from starpo_plugin.episode import EpisodeSpec
 from starpo_plugin.losses import AGGREGATIONS, count
 from starpo_plugin.policy import Policy
-from starpo_plugin.rollout import EpisodeSpec
 from starpo_plugin.tokens import ChatTokens
 from starpo_plugin.trajectory import Trajectory, Turn
 from text_envs.chat import ChatEnv

@@ -1,0 +1,42 @@
+"""Which episodes are played, before there is a model to play them."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import gymnasium as gym
+
+from text_envs.chat import ChatEnv, ChatProtocol
+
+
+@dataclass(frozen=True)
+class EpisodeSpec:
+    """Which environment, told how, and how long an episode may be."""
+
+    env_id: str
+    env_kwargs: dict[str, Any] = field(default_factory=dict)
+    protocol: ChatProtocol = field(default_factory=ChatProtocol)
+    max_turns: int = 5
+    max_actions: int = 10
+    format_penalty: float = -0.1
+
+    def make(self, **kwargs: Any) -> ChatEnv:
+        """Make the environment. Raises ``ValueError`` that names the id and what is wrong."""
+        try:
+            # the episode's own limit: a registered one that is shorter would cut it unasked
+            env = gym.make(
+                self.env_id, **{"max_episode_steps": self.max_actions, **self.env_kwargs, **kwargs}
+            )
+            return ChatEnv(
+                env,
+                self.protocol,
+                self.max_turns,
+                self.max_actions,
+                format_penalty=self.format_penalty,
+            )
+        except (gym.error.Error, ImportError) as error:
+            raise ValueError(
+                f"env {self.env_id!r} can't be made: {error} (ids of other packages are written"
+                " 'package:Id-v0')"
+            ) from error
+        except TypeError as error:  # an argument that it does not have, or no text to read
+            raise ValueError(f"env {self.env_id!r} can't be used: {error}") from error
