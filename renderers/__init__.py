@@ -7,6 +7,11 @@ import os
 
 os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")  # or pygame greets on standard output
 
+try:
+    import pygame  # noqa: F401 (only to say what is missing)
+except ImportError as error:
+    raise ImportError("pictures need the render extra: pip install 'text-envs[render]'") from error
+
 from renderers.bandit import draw_bandit
 from renderers.dispatch import draw, has_drawer
 from renderers.frozen_lake import draw_frozen_lake

@@ -139,16 +139,19 @@ def _fitting(text: str, start: int, measure: Callable[[str], int], width: int) -
     return len(text)
 
 
-def fit(text: str, width: int, height: int, sizes: Sequence[int]) -> tuple[list[str], int]:
+def fit(
+    text: str, width: int, height: int, sizes: Sequence[int], leading: int = 0
+) -> tuple[list[str], int]:
     """Break text so that it fits ``width`` x ``height`` pixels in the first of ``sizes`` (heights
-    of a line, falling) that takes all of it, else cut it off at the last. Returns (lines, size).
+    of a line, falling; ``leading`` comes between two lines) that takes all of it, else cut it off
+    at the last. Returns (lines, size).
     """
-    for size in sizes:
-        most = max(1, height // size)
+    rows = [max(1, (height + leading) // (size + leading)) for size in sizes]
+    for size, most in zip(sizes, rows, strict=True):
         lines = wrap(text, width, size, most + 1)
         if len(lines) <= most and all(width_of(line, size) <= width for line in lines):
             return lines, size
-    return wrap(text, width, sizes[-1], max(1, height // sizes[-1])), sizes[-1]
+    return wrap(text, width, sizes[-1], rows[-1]), sizes[-1]
 
 
 def write(picture: np.ndarray, mask: np.ndarray, x: int, y: int, color: Color) -> None:

@@ -80,14 +80,14 @@ def _fitted(text: str, width: int, height: int, tile: int) -> np.ndarray:
     fitting = (c for c in cells if _fits(text, width // c[0], height // c[1]))
     wide, high = next(fitting, cells[-1])
     lines = wrap_cells(text, width // wide, height // high)
-    return _cells(lines, wide, high, p.CLOUD, p.NIGHT)
+    return text_cells(lines, wide, high, p.CLOUD, p.NIGHT)
 
 
 def _fits(text: str, columns: int, rows: int) -> bool:
     return len(wrap_cells(text, columns, rows + 1)) <= rows
 
 
-def _cells(lines: list[str], wide: int, high: int, color: Color, paper: Color) -> np.ndarray:
+def text_cells(lines: list[str], wide: int, high: int, color: Color, paper: Color) -> np.ndarray:
     """Draw lines of characters in cells: uint8 ``[len(lines) * high, columns * wide, 3]``."""
     columns = max(map(len, lines))
     flat = "".join(line.ljust(columns) for line in lines)
