@@ -120,6 +120,20 @@ class Bandit(Game[BanditState]):
 
     A level is a line an arm, ``name: amount with chance probability``, in the order shown, with a
     blank line between two levels. The player never sees it.
+
+    Success in % (95 % interval) over 10,000 episodes, ``evaluate(env, agent, 10_000)`` with
+    ``RandomAgent(0)`` and ``OracleAgent()``, by the moves allowed (20 in TextBandit-v0):
+
+    ==================  =====  ===================  ===================
+    parameters          moves  random               oracle
+    ==================  =====  ===================  ===================
+    default             20     50.5 (49.5 to 51.4)  100 (99.96 to 100)
+    default             10     50.5 (49.5 to 51.4)  100 (99.96 to 100)
+    pulls=10            20     37.8 (36.9 to 38.8)  100 (99.96 to 100)
+    pulls=10            10     37.8 (36.9 to 38.8)  100 (99.96 to 100)
+    pulls=10, arms=5    20     0.6 (0.5 to 0.8)     100 (99.96 to 100)
+    pulls=10, arms=5    10     0.6 (0.5 to 0.8)     100 (99.96 to 100)
+    ==================  =====  ===================  ===================
     """
 
     stochastic = True

@@ -17,13 +17,12 @@ matched one for one; random places for start and goal follow RAGEN's FrozenLake.
 
 from collections.abc import Sequence
 from functools import lru_cache
-from heapq import heappop, heappush
-from math import log
 from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
 
 from text_envs.game import PRINTABLE, Game, Outcome
+from text_envs.planning import likeliest_plan, value_iteration
 
 ObservationFormat = Literal["grid", "coord", "grid_coord"]
 
@@ -36,8 +35,6 @@ DISCOUNT = 0.97
 TextFrozenLake-v0, this one comes within a point of the best possible on the classic slippery lake,
 a nearly undiscounted one does not when slips are rare.
 """
-TOLERANCE = 1e-10
-TIE = 1e-6
 
 _FROZEN, _HOLE, _GOAL, _NEWLINE = b"_OG\n"
 _FREE = bytes(ord("1") if code in b"_G" else ord("0") for code in range(256))
@@ -81,6 +78,24 @@ class FrozenLake(Game[FrozenLakeState]):
 
     A level is written as in Gymnasium, a row a line: ``S`` start, ``F`` frozen, ``H`` hole, ``G``
     goal, with a blank line between two levels.
+
+    Success in % (95 % interval) over 10,000 episodes, ``evaluate(env, agent, 10_000)`` with
+    ``RandomAgent(0)`` and ``OracleAgent()``, by the moves allowed (20 in TextFrozenLake-v0):
+
+    ==================  =====  ===================  ====================
+    parameters          moves  random               oracle
+    ==================  =====  ===================  ====================
+    default             20     26.9 (26.1 to 27.8)  100 (99.96 to 100)
+    default             10     22.1 (21.3 to 22.9)  100 (99.96 to 100)
+    fixed_corners=True  20     5.8 (5.3 to 6.2)     100 (99.96 to 100)
+    fixed_corners=True  10     1.7 (1.5 to 2.0)     100 (99.96 to 100)
+    size=8              20     6.7 (6.2 to 7.2)     99.99 (99.94 to 100)
+    size=8              10     5.6 (5.2 to 6.1)     92.7 (92.2 to 93.2)
+    success_rate=0.8    20     27.9 (27.1 to 28.8)  92.0 (91.4 to 92.5)
+    success_rate=0.8    10     21.4 (20.6 to 22.2)  89.1 (88.5 to 89.7)
+    success_rate=1/3    20     28.0 (27.2 to 28.9)  72.2 (71.4 to 73.1)
+    success_rate=1/3    10     21.4 (20.6 to 22.2)  50.0 (49.0 to 50.9)
+    ==================  =====  ===================  ====================
     """
 
     def __init__(
@@ -208,24 +223,9 @@ class FrozenLake(Game[FrozenLakeState]):
         if state.board[state.player] != _FROZEN:
             return None
         policy = self.policy(state) if self.stochastic else None
-        came: dict[int, tuple[int, str]] = {}
-        # improbability first, then length: with no slips, the shortest way
-        frontier = [(0.0, 0, state.player, -1, "")]
-        while frontier:
-            cost, length, player, before, move = heappop(frontier)
-            if player in came:
-                continue
-            came[player] = before, move
-            if state.board[player] == _GOAL:
-                return _plan(came, player)
-            here = state._replace(player=player)
-            for move in (policy[player],) if policy else MOVES:
-                for chance, outcome in self.transitions(here, move):
-                    after = outcome.state.player
-                    if after not in came and state.board[after] != _HOLE:
-                        step = (cost - log(chance), length + 1, after, player, move)
-                        heappush(frontier, step)
-        return None
+        return likeliest_plan(
+            state, lambda s: (policy[s.player],) if policy else MOVES, self.transitions
+        )
 
     def values(self, state: FrozenLakeState) -> dict[int, float]:
         """Board index -> value of standing there under the best policy: the discounted chance of
@@ -393,38 +393,14 @@ def _solution(
     board: bytes, stride: int, success_rate: float
 ) -> tuple[dict[int, float], dict[int, str]]:
     """Value of every cell, and best move of every cell where the game goes on."""
-    cells = [i for i, code in enumerate(board) if code != _NEWLINE]
-    open_cells = [i for i in cells if board[i] == _FROZEN]
     ways = _directions(success_rate)
-    model = [
-        [_transitions(FrozenLakeState(board, stride, cell), way) for cell in open_cells]
-        for way in ways.values()
-    ]  # [move][cell][branch]: (probability, outcome)
-    shape = (len(ways), len(open_cells), -1)
-    branches = [branch for cell_lists in model for cell in cell_lists for branch in cell]
-    chance = np.array([p for p, _ in branches]).reshape(shape)
-    reward = np.array([o.reward for _, o in branches]).reshape(shape)
-    after = np.array([o.state.player for _, o in branches]).reshape(shape)
-    value = np.zeros(len(board))  # holes and goal keep 0: nothing follows them
-    while True:
-        q = (chance * (reward + DISCOUNT * value[after])).sum(axis=-1)  # [move, cell]
-        best = q.max(axis=0)
-        settled = (best - value[open_cells] <= TOLERANCE * best).all()
-        value[open_cells] = best
-        if settled:
-            break
-    # the first of equally good moves, whatever the rounding
-    moves = (q >= best * (1 - TIE)).argmax(axis=0)
-    policy = {cell: MOVES[move] for cell, move in zip(open_cells, moves.tolist(), strict=True)}
-    return {cell: float(value[cell]) for cell in cells}, policy
-
-
-def _plan(came: dict[int, tuple[int, str]], player: int) -> list[str]:
-    plan = []
-    while came[player][1]:
-        player, move = came[player]
-        plan.append(move)
-    return plan[::-1]
+    places = [FrozenLakeState(board, stride, i) for i, c in enumerate(board) if c == _FROZEN]
+    values, policy = value_iteration(
+        places, MOVES, lambda state, move: _transitions(state, ways[move]), DISCOUNT
+    )
+    over = {i: 0.0 for i, code in enumerate(board) if code in (_HOLE, _GOAL)}
+    by_cell = {state.player: value for state, value in values.items()}
+    return over | by_cell, {state.player: move for state, move in policy.items()}
 
 
 @lru_cache(maxsize=256)
