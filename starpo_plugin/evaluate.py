@@ -23,10 +23,14 @@ class Evaluator:
         policy: the model, at whatever weights it has when ``run`` is called.
         tokens: its chat template.
         config: the run's: ``eval_args``, ``eval_episodes``, ``eval_temperature``.
+        seed: first of the levels' seeds.
     """
 
-    def __init__(self, policy: Policy, tokens: ChatTokens, config: TrainConfig) -> None:
+    def __init__(
+        self, policy: Policy, tokens: ChatTokens, config: TrainConfig, seed: int = EVAL_SEED
+    ) -> None:
         self._config = config
+        self._seed = seed
         self._rollouts = Rollouts(
             policy,
             tokens,
@@ -39,8 +43,8 @@ class Evaluator:
         self, progress: Callable[[int, int], None] | None = None
     ) -> tuple[Score, list[Trajectory]]:
         """Play ``eval_episodes`` episodes; the same draws each time."""
-        seeds = range(EVAL_SEED, EVAL_SEED + self._config.eval_episodes)
-        generator = torch.Generator().manual_seed(EVAL_SEED)
+        seeds = range(self._seed, self._seed + self._config.eval_episodes)
+        generator = torch.Generator().manual_seed(self._seed)
         played = self._rollouts.run(seeds, 1, generator, progress)
         return score(played), played
 
@@ -56,9 +60,9 @@ def score(trajectories: Sequence[Trajectory]) -> Score:
     )
 
 
-def yardsticks(config: TrainConfig) -> dict[str, Score]:
-    """Random policy and, where the environment has one, oracle, on the evaluation's levels and
-    moves.
+def yardsticks(config: TrainConfig, seed: int = EVAL_SEED) -> dict[str, Score]:
+    """Random policy and, where the environment has one, oracle, on the evaluation's levels (from
+    ``seed`` on) and moves.
     """
     spec = config.episodes()
     env = spec.make(**parse_args(config.eval_args)).env
@@ -66,6 +70,5 @@ def yardsticks(config: TrainConfig) -> dict[str, Score]:
     if hasattr(env.unwrapped, "solve"):
         agents["oracle"] = OracleAgent()
     return {
-        name: evaluate(env, agent, config.eval_episodes, EVAL_SEED)
-        for name, agent in agents.items()
+        name: evaluate(env, agent, config.eval_episodes, seed) for name, agent in agents.items()
     }

@@ -74,6 +74,7 @@ class Rollouts:
         members: int,
         generator: torch.Generator,
         progress: Callable[[int, int], None] | None = None,
+        on_turn: Callable[[Turn], None] | None = None,
     ) -> list[Trajectory]:
         """Play ``members`` episodes from each seed's start; the members of one seed are a group.
 
@@ -82,6 +83,7 @@ class Rollouts:
             members: rollouts per group: one start, each with its own luck.
             generator: source of the sampler's noise (CPU).
             progress: called with (episodes over, episodes) after each turn.
+            on_turn: called with every turn as soon as it was played.
 
         Returns:
             len(seeds) * members trajectories, in order of group, then member.
@@ -100,6 +102,8 @@ class Rollouts:
             lengths = engine.lengths
             for episode, sampled, length in zip(alive, replies, lengths, strict=True):
                 self._play(episode, sampled, length)
+                if on_turn is not None:
+                    on_turn(episode.turns[-1])
             rows = [r for r, e in enumerate(alive) if e.end is None]
             engine.keep(rows)
             alive = [alive[r] for r in rows]

@@ -30,13 +30,19 @@ class RunFolder:
         self.checkpoints = self.path / "checkpoints"
 
     def create(self, config: TrainConfig) -> None:
-        """Begin a run. Raises ``ValueError`` if there already is one here."""
-        if (self.path / "config.json").exists():
+        """Begin a run, or begin again one that never reached its first checkpoint. Raises
+        ``ValueError`` if there is one with checkpoints here.
+        """
+        if (self.path / "config.json").exists() and any(self.checkpoints.glob("[0-9]*")):
             raise ValueError(
                 f"run folder {self.path} already holds a run: go on with --resume"
                 f" {self.path}, or choose another folder with --run"
             )
         self.path.mkdir(parents=True, exist_ok=True)
+        self.write_config(config)
+
+    def write_config(self, config: TrainConfig) -> None:
+        """Write the run's config, over one that is there (a run that is to go on for longer)."""
         self._write_json("config.json", to_dict(config))
 
     def config(self) -> TrainConfig:
@@ -115,6 +121,7 @@ def episode_dict(trajectory: Trajectory) -> dict[str, Any]:
             "actions": list(t.info["actions"]),
             "reward": t.reward,
             "well_formed": t.info["well_formed"],
+            "valid": t.info["action_is_valid"],
         }
         for t in trajectory.turns
     )

@@ -37,11 +37,14 @@ from text_envs.agents import Score
 class Watcher(Protocol):
     """Who is told how a run goes: a console, a test."""
 
-    def stage(self, name: str, total: int) -> None:
-        """A stage of ``total`` steps begins."""
+    def stage(self, name: str, total: int, done: int = 0) -> None:
+        """A stage of ``total`` steps begins; a resumed run has ``done`` of them behind it."""
 
     def step(self, done: int, note: str) -> None:
         """``done`` steps of the stage are over."""
+
+    def episodes(self, done: int, total: int) -> None:
+        """``done`` of the episodes that are being played are over."""
 
     def evaluated(self, name: str, score: Score) -> None:
         """An agent was evaluated."""
@@ -50,8 +53,9 @@ class Watcher(Protocol):
 class Silent:
     """Tells nobody."""
 
-    def stage(self, name: str, total: int) -> None: ...  # noqa: D102
+    def stage(self, name: str, total: int, done: int = 0) -> None: ...  # noqa: D102
     def step(self, done: int, note: str) -> None: ...  # noqa: D102
+    def episodes(self, done: int, total: int) -> None: ...  # noqa: D102
     def evaluated(self, name: str, score: Score) -> None: ...  # noqa: D102
 
 
@@ -87,13 +91,12 @@ def train(config: TrainConfig, watcher: Watcher | None = None, resume: bool = Fa
     if run.iteration == 0:
         folder.yardsticks(_measure_yardsticks(config, watcher))
         _evaluate(evaluator, folder, accelerator, 0, "start", watcher)
-    watcher.stage("StarPO", config.iterations)
+    watcher.stage("StarPO", config.iterations, run.iteration)
     for iteration in range(run.iteration + 1, config.iterations + 1):
         began = time.perf_counter()
         seeds = [number_for(config.seed, iteration, "level", g) >> 32 for g in range(config.groups)]
-        played = rollouts.run(
-            seeds, config.members, generator_for(config.seed, iteration, "sampling")
-        )
+        draws = generator_for(config.seed, iteration, "sampling")
+        played = rollouts.run(seeds, config.members, draws, watcher.episodes)
         sampled = time.perf_counter()
         metrics = describe(played)
         kept, scale = select(played, config)
@@ -219,7 +222,7 @@ def _begin(
         run.iteration = iteration
         run.learner.bad_updates = counters["bad_updates"]
         run.learner.bad_in_a_row = counters["bad_in_a_row"]
-    folder.forget_after(run.iteration)
+    folder.forget_after(run.iteration or -1)  # a run that is at 0 evaluates its start again
     if config.kl_coef:
         start = Policy(*load_model(str(folder.checkpoints / "000000")))
         run.learner.reference = start.to(accelerator.device).requires_grad_(False)
@@ -248,6 +251,7 @@ def warm_up(policy: Policy, tokens: ChatTokens, config: TrainConfig, watcher: Wa
         batch_size=config.warmup_batch,
         lr=config.warmup_lr,
         seed=number_for(config.seed, "imitation"),
+        micro_batch_tokens=config.micro_batch_tokens,
         progress=lambda done, loss: watcher.step(done, f"loss {loss:.3f}"),
         **parse_args(config.train_args),
     )
@@ -280,7 +284,7 @@ def _evaluate(
     name: str,
     watcher: Watcher,
 ) -> None:
-    score, played = evaluator.run()
+    score, played = evaluator.run(watcher.episodes)
     folder.evaluation(iteration, score, played)
     accelerator.log(
         {"eval/success": score.success_rate, "eval/return": score.mean_return}, iteration
