@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 import slow_advantages
 import torch
-from hypothesis import given, note, settings
+from hypothesis import given, note
 from hypothesis import strategies as st
 from slow_advantages import Rollouts, Settings, turns
 from torch import Tensor
@@ -29,7 +29,6 @@ from starpo_plugin.advantages import (
     whiten,
 )
 
-LAW = settings(deadline=None)  # a busy machine is no counterexample
 SETTINGS = Settings()
 
 
@@ -124,7 +123,6 @@ def same(actual: Tensor | None, expected: slow_advantages.Cells) -> None:
     close(actual, table)
 
 
-@LAW
 @given(batch=rollouts())
 def test_estimators_with_a_critic_equal_the_slow_references(batch: Rollouts) -> None:
     for name, estimator in WITH_CRITIC.items():
@@ -135,7 +133,6 @@ def test_estimators_with_a_critic_equal_the_slow_references(batch: Rollouts) -> 
         same(found.returns, returns)
 
 
-@LAW
 @given(batch=rollouts(), scale=st.sampled_from(["std", "none"]))
 def test_critic_free_estimators_equal_the_slow_references(
     batch: Rollouts, scale: GrpoScale
@@ -148,7 +145,6 @@ def test_critic_free_estimators_equal_the_slow_references(
         assert found[1:] == (None, None)
 
 
-@LAW
 @given(batch=rollouts())
 def test_value_masks_are_the_policy_tokens_or_the_first_tokens_of_turns(batch: Rollouts) -> None:
     first, last = torch.zeros_like(batch.mask), torch.zeros_like(batch.mask)
@@ -166,7 +162,6 @@ def test_value_masks_are_the_policy_tokens_or_the_first_tokens_of_turns(batch: R
 # --- identities ----------------------------------------------------------------------------------
 
 
-@LAW
 @given(batch=rollouts())
 def test_without_discounts_an_advantage_is_the_reward_to_go_less_the_value(batch: Rollouts) -> None:
     b = batch
@@ -175,7 +170,6 @@ def test_without_discounts_an_advantage_is_the_reward_to_go_less_the_value(batch
     close(bi_level_gae(b.rewards, b.values, b.mask, b.turn, gamma_turn=1)[0], expected)
 
 
-@LAW
 @given(batch=rollouts())
 def test_bi_level_gae_equals_gae_where_one_level_is_trivial(batch: Rollouts) -> None:
     b = batch
@@ -202,7 +196,6 @@ def test_bi_level_gae_equals_gae_where_one_level_is_trivial(batch: Rollouts) -> 
 # --- invariances ---------------------------------------------------------------------------------
 
 
-@LAW
 @given(batch=rollouts(), left=st.integers(0, 2), right=st.integers(0, 2))
 def test_padding_and_whatever_is_in_it_change_nothing(
     batch: Rollouts, left: int, right: int
@@ -226,7 +219,6 @@ def test_padding_and_whatever_is_in_it_change_nothing(
                 assert not found[off].any()
 
 
-@LAW
 @given(batch=rollouts(), data=st.data())
 def test_order_of_rows_and_names_of_groups_change_nothing(
     batch: Rollouts, data: st.DataObject
