@@ -23,6 +23,7 @@ INVALID = "Invalid move."
 OVER = "The game is over."
 MAX_ACTION = 1024
 MAX_NOTE = 512
+"""Longest note of a game, in characters."""
 TEST_SHARE = 0.1
 MAX_DRAWS = 10_000
 
@@ -50,7 +51,7 @@ class TextEnv(gym.Env[Any, str]):
             seeds.
         levels: path of a file with levels in the game's own text form; ``reset(seed=i)`` then
             starts level ``i`` (modulo their number), a reset without a seed draws one.
-        invalid_action_penalty: reward of a text that is not a move.
+        invalid_action_penalty: reward of a text that is not a move, at most 0.
         render_mode: ``"ansi"``, ``"rgb_array"`` or ``"human"``.
         tile: pixels per board cell in pictures.
         **params: parameters of the game.
@@ -79,6 +80,11 @@ class TextEnv(gym.Env[Any, str]):
         _check_choice("render_mode", render_mode, (None, *self.metadata["render_modes"]))
         if not isinstance(tile, int) or tile < 4:
             raise ValueError(f"tile={tile!r} must be a whole number of at least 4 pixels")
+        if not invalid_action_penalty <= 0:
+            raise ValueError(
+                f"invalid_action_penalty={invalid_action_penalty!r} must be a number of at most 0:"
+                " it is added to the reward, and nothing should be earned by it"
+            )
         self.game = make_game(game, params)
         self.obs_mode: ObsMode = obs_mode
         self.split: Split | None = split
@@ -93,7 +99,8 @@ class TextEnv(gym.Env[Any, str]):
 
         charset = self.game.charset | PRINTABLE
         self.action_space = TextSpace(MAX_ACTION, PRINTABLE)
-        text = TextSpace(self.game.max_text + MAX_NOTE, charset)
+        above = MAX_NOTE + len(f"\n{IMAGE_TOKEN}\n")  # what may stand above a game's own text
+        text = TextSpace(self.game.max_text + above, charset)
         self.observation_space: spaces.Space[Any] = text
         if obs_mode != "text":
             start = self._levels[0] if self._levels else self.game.initial(np.random.default_rng(0))
@@ -112,13 +119,14 @@ class TextEnv(gym.Env[Any, str]):
         level, noise_seed = options.pop("level", None), options.pop("noise_seed", None)
         if options:
             raise ValueError(f"unknown reset options {sorted(options)}; known: level, noise_seed")
+        given = isinstance(noise_seed, int | np.integer) and noise_seed >= 0
+        if noise_seed is not None and not given:
+            raise ValueError(f"noise_seed={noise_seed!r} must be a whole number >= 0")
         rng = self.np_random
         self._state = self._start(level, seed, rng)
         self._done = False
         self._noise = rng
         if noise_seed is not None:
-            if not isinstance(noise_seed, int | np.integer) or noise_seed < 0:
-                raise ValueError(f"noise_seed={noise_seed!r} must be a whole number >= 0")
             self._noise = np.random.default_rng([int(rng.integers(2**63)), int(noise_seed)])
         info = self._info(False, True, False)
         info["rules"] = self.rules
@@ -159,10 +167,8 @@ class TextEnv(gym.Env[Any, str]):
                 "render() needs a render_mode, given to gym.make:"
                 f" {', '.join(self.metadata['render_modes'])}"
             )
-        if self._state is None:
-            raise gym.error.ResetNeeded("render() before reset()")
         if self.render_mode == "ansi":
-            return self.game.text(self._state)
+            return self.game.text(self.get_state())
         picture = self.picture()
         if self.render_mode == "rgb_array":
             return picture
@@ -189,26 +195,28 @@ class TextEnv(gym.Env[Any, str]):
 
     def legal_actions(self) -> tuple[str, ...] | None:
         """Canonical moves in the present state; none once the game is over."""
-        return () if self._done else self.game.legal(self._state)
+        return () if self._done else self.game.legal(self.get_state())
 
     def solve(self) -> list[str] | None:
         """Oracle's plan from the present state; ``None`` when there is none."""
-        return None if self._done else self.game.solve(self._state)
+        return None if self._done else self.game.solve(self.get_state())
 
     def facts(self) -> dict[str, Any]:
         """Present state as structured facts."""
-        return self.game.facts(self._state)
+        return self.game.facts(self.get_state())
 
     def picture(self) -> np.ndarray:
         """Draw the present state, in any render mode: uint8 ``[H, W, 3]``, of one shape for every
         state of this environment. A game without a drawer of its own has its text drawn.
         """
-        if self._state is None:
-            raise gym.error.ResetNeeded("picture() before reset()")
-        return self._draw(self._state)
+        return self._draw(self.get_state())
 
     def get_state(self) -> Any:
-        """Return the present state, a frozen value."""
+        """Return the present state, a frozen value. This and what stands on it raises
+        ``gymnasium.error.ResetNeeded`` before there is one.
+        """
+        if self._state is None:
+            raise gym.error.ResetNeeded("there is no state before reset()")
         return self._state
 
     def set_state(self, state: Any) -> None:
@@ -233,10 +241,10 @@ class TextEnv(gym.Env[Any, str]):
 
     def _refusal(self) -> str:
         legal = self.game.legal(self._state)
-        listed = ", ".join(legal) if legal else ""
-        if not listed or len(listed) + len(INVALID) > MAX_NOTE - 20:
+        if not legal:
             return INVALID
-        return f"{INVALID} Legal moves: {listed}."
+        listed = f"{INVALID} Legal moves: {', '.join(legal)}."
+        return listed if len(listed) <= MAX_NOTE else INVALID
 
     def _observe(self, note: str) -> Observation:
         if self.obs_mode == "text":
@@ -260,6 +268,8 @@ class TextEnv(gym.Env[Any, str]):
         return renderers.draw_text(self.game.text(state), self.tile, self.game.max_text)
 
     def _start(self, level: str | None, seed: int | None, rng: np.random.Generator) -> Any:
+        if level is not None and not isinstance(level, str):
+            raise ValueError(f"level={level!r:.200} must be text, in the game's own form")
         states = self._levels if level is None else self._checked(self.game.levels(level))
         if states is not None:
             return states[(int(rng.integers(len(states))) if seed is None else seed) % len(states)]
@@ -309,8 +319,8 @@ def split_of(level: str) -> Split:
 
 
 def make_game(game: Game[Any] | type[Game[Any]] | str, params: dict[str, Any]) -> Game[Any]:
-    """Make a ``Game`` from what ``TextEnv`` takes. Raises ``TypeError`` that names an unknown
-    parameter.
+    """Make a ``Game`` from what ``TextEnv`` takes. Raises ``TypeError`` for what is no game and for
+    a parameter that it does not have, ``ValueError`` for a path that leads nowhere.
     """
     if isinstance(game, Game):
         if params:
@@ -319,9 +329,11 @@ def make_game(game: Game[Any] | type[Game[Any]] | str, params: dict[str, Any]) -
             )
         return game
     factory = _load(game) if isinstance(game, str) else game
+    if not (isinstance(factory, type) and issubclass(factory, Game)):
+        raise TypeError(f"game={game!r:.200} must be a Game, a subclass of it, or 'module:Class'")
     known = inspect.signature(factory).parameters
     unknown = sorted(set(params) - set(known))
-    if unknown:
+    if unknown and all(p.kind is not p.VAR_KEYWORD for p in known.values()):
         own = inspect.signature(TextEnv).parameters
         names = [n for n in own if n not in ("game", "params")]
         raise TypeError(
@@ -334,7 +346,10 @@ def make_game(game: Game[Any] | type[Game[Any]] | str, params: dict[str, Any]) -
 
 def _load(path: str) -> type[Game[Any]]:
     module, _, name = path.partition(":")
-    return getattr(import_module(module), name)
+    try:
+        return getattr(import_module(module), name)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise ValueError(f"game={path!r} is not 'module:Class' of a game: {error}") from error
 
 
 def _check_choice(name: str, value: Any, choices: tuple[Any, ...]) -> None:
