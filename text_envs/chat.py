@@ -6,7 +6,9 @@ same way everywhere.
 """
 
 from collections.abc import Mapping
+from copy import deepcopy
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import gymnasium as gym
@@ -30,7 +32,14 @@ _PLACEHOLDERS = {
     "think": "your reasoning",
     "prediction": "what you will see after your moves",
 }
+_SYSTEM_FIELDS = {"rules": "", "answer_format": ""}
+_USER_FIELDS = {"turn": 1, "turns": 1, "moves": 1, "observation": "", "legal_actions": ""}
 MAX_REPLY = 65_536
+MAX_NUMBER = 64
+MAX_LISTED = 65_536
+"""Room in the observation space for a number and a list of legal moves that the user template asks
+for.
+"""
 
 
 class Budget(NamedTuple):
@@ -46,7 +55,7 @@ class Reply:
 
     actions: tuple[str, ...]
     """Moves to play, as written (the game judges them). Empty where there is no single answer
-    section.
+    section, or where it overlaps another.
     """
     sections: dict[str, str]
     """Section name -> its text, for every section that occurs exactly once."""
@@ -97,6 +106,17 @@ class ChatProtocol:
         names = [self.tag(s) for s in self.sections]
         if len(set(names)) < len(names) or not all(n.isidentifier() for n in names):
             raise ValueError(f"tags must be different plain names, these are {names}")
+        for name, template, known in (
+            ("system_template", self.system_template, _SYSTEM_FIELDS),
+            ("user_template", self.user_template, _USER_FIELDS),
+        ):
+            try:
+                template.format(**known)
+            except (KeyError, IndexError, ValueError, AttributeError) as error:
+                raise ValueError(
+                    f"{name}={template!r:.200} can't be filled in ({error!r});"
+                    f" it may have {', '.join(f'{{{field}}}' for field in known)}"
+                ) from error
 
     @property
     def sections(self) -> tuple[str, ...]:
@@ -136,7 +156,7 @@ class ChatProtocol:
         """
         text = observation["text"] if isinstance(observation, Mapping) else observation
         message = self.user_template.format(
-            turn=turn + 1,
+            turn=turn + (budget.turns > 0),  # after the last turn there is no next one
             turns=turn + budget.turns,
             moves=budget.actions,
             observation=text,
@@ -157,6 +177,7 @@ class ChatProtocol:
     def parse(self, reply: str) -> Reply:
         """Read a reply. Any string at all: it never raises, in time linear in the length."""
         spans: dict[str, tuple[int, int]] = {}
+        extents: list[tuple[int, int]] = []  # of the same sections, tags included
         strict, position = len(reply) <= MAX_REPLY, 0
         for section in self.sections:
             opening, closing = f"<{self.tag(section)}>", f"</{self.tag(section)}>"
@@ -166,13 +187,16 @@ class ChatProtocol:
             if not once or end < start:
                 strict = False
                 continue
+            before, after = start - len(opening), end + len(closing)
             spans[section] = (start, end)
-            before = start - len(opening)
+            extents.append((before, after))
             strict = strict and before >= position and not reply[position:before].strip()
-            position = end + len(closing)
+            position = after
         strict = strict and not reply[position:].strip()
         sections = {s: reply[a:b] for s, (a, b) in spans.items()}
-        moves = [m.strip() for m in sections.get("answer", "").split(self.action_separator)]
+        nested = any(two[0] < one[1] for one, two in pairwise(sorted(extents)))
+        answer = "" if nested else sections.get("answer", "")
+        moves = [m.strip() for m in answer.split(self.action_separator)]
         moves = [m for m in moves if m]
         return Reply(
             actions=tuple(moves[: self.max_actions_per_turn]),
@@ -188,6 +212,8 @@ def content_blocks(message: Any) -> str | list[dict[str, Any]]:
     """
     if isinstance(message, str):
         return message
+    if "image" not in message:
+        return message["text"]
     parts = message["text"].split("<image>", 1)
     blocks = [{"type": "text", "text": p} for p in parts]
     blocks.insert(1, {"type": "image", "image": message["image"]})
@@ -206,13 +232,14 @@ class ChatEnv(gym.Wrapper[Any, str, Any, str], RecordConstructorArgs):
     ``turn``, ``actions`` (the moves that were played), ``sections``, ``well_formed``; at reset also
     ``system``, the system message.
 
-    Works on any environment whose observations and actions are text.
+    Works on any environment whose observations and actions are text. ``protocol`` may also be a
+    dict of the fields of a ``ChatProtocol``, which is what an environment spec keeps as JSON.
     """
 
     def __init__(
         self,
         env: gym.Env[Any, str],
-        protocol: ChatProtocol | None = None,
+        protocol: ChatProtocol | Mapping[str, Any] | None = None,
         max_turns: int = 5,
         max_actions: int = 10,
         format_penalty: float = -0.1,
@@ -226,13 +253,21 @@ class ChatEnv(gym.Wrapper[Any, str, Any, str], RecordConstructorArgs):
         )
         super().__init__(env)
         for name, value in (("max_turns", max_turns), ("max_actions", max_actions)):
-            if value < 1:
-                raise ValueError(f"{name}={value} must be at least 1")
+            if not isinstance(value, int) or value < 1:
+                raise ValueError(f"{name}={value!r} must be a whole number of at least 1")
+        if not format_penalty <= 0:
+            raise ValueError(
+                f"format_penalty={format_penalty!r} must be a number of at most 0: it is added to"
+                " the reward of an ill-formed reply"
+            )
+        if isinstance(protocol, Mapping):
+            protocol = ChatProtocol(**protocol)
         self.protocol = protocol or ChatProtocol()
         self.max_turns, self.max_actions = max_turns, max_actions
         self.format_penalty = format_penalty
         self.action_space = TextSpace(MAX_REPLY, PRINTABLE)
         self.observation_space = _widened(env.observation_space, self.protocol)
+        self._last: dict[str, Any] | None = None
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
@@ -251,16 +286,21 @@ class ChatEnv(gym.Wrapper[Any, str, Any, str], RecordConstructorArgs):
             raise gym.error.InvalidAction(
                 f"a reply is a str, this is a {type(action).__name__}: {action!r:.100}"
             )
+        if self._last is None:
+            raise gym.error.ResetNeeded("step() before reset()")
         reply = self.protocol.parse(action)
         total = 0.0 if reply.well_formed else self.format_penalty
-        info, played = self._last, []
+        moves = reply.actions[: self.max_actions - self._played]
+        played, info = [], self._last
+        if not moves:  # shown once more, as a copy: the caller owns what the last turn returned
+            self._observation, info = deepcopy((self._observation, info))
         flags = {
             "success": False,
             "action_is_valid": bool(reply.actions),
             "action_is_effective": False,
         }
         terminated = truncated = False
-        for move in reply.actions[: self.max_actions - self._played]:
+        for move in moves:
             self._observation, reward, terminated, truncated, info = self.env.step(move)
             played.append(move)
             total += float(reward)
@@ -284,9 +324,11 @@ class ChatEnv(gym.Wrapper[Any, str, Any, str], RecordConstructorArgs):
 
 
 def _widened(space: spaces.Space[Any], protocol: ChatProtocol) -> spaces.Space[Any]:
-    if isinstance(space, spaces.Dict):
+    if isinstance(space, spaces.Dict) and "text" in space.spaces:
         return spaces.Dict({**space.spaces, "text": _widened(space["text"], protocol)})
     if not isinstance(space, spaces.Text):
         raise TypeError(f"ChatEnv needs text observations, this environment has {space}")
-    charset = space.character_set | PRINTABLE | frozenset(protocol.user_template)
-    return TextSpace(space.max_length + len(protocol.user_template) + 1024, charset)
+    template = protocol.user_template
+    room = len(template) + template.count("{observation") * space.max_length
+    room += template.count("{") * MAX_NUMBER + template.count("{legal_actions") * MAX_LISTED
+    return TextSpace(room, space.character_set | PRINTABLE | frozenset(template))
