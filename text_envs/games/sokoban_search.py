@@ -24,8 +24,8 @@ MAX_EXPANSIONS = 50_000
 """Effort of one backward search: arrangements of boxes expanded, each once for every distance at
 which it occurs. About 0.1 s on a 10x10 board.
 """
-MAX_PUSHES = 20_000
-"""Effort of one forward search: positions expanded. About 1 s on a 10x10 board."""
+MAX_POSITIONS = 10_000
+"""Effort of one forward search: positions found. About 2 s on a 12x12 board with 6 boxes."""
 MAX_ARRANGEMENTS = 512
 """Levels with at most this many ways to place the boxes are searched to the end to tell which
 positions are lost. Two boxes on an 8x8 board have at most 496.
@@ -252,7 +252,7 @@ def solve(free: int, targets: int, stride: int, boxes: int, player: int) -> list
     """Return a plan that wins.
 
     It is a shortest one wherever ``MAX_EXPANSIONS`` lead from the wins back to the position.
-    Beyond that, a best-first search of at most ``MAX_PUSHES`` positions looks for a way to where
+    Beyond that, a best-first search of at most ``MAX_POSITIONS`` positions looks for a way to where
     they lead. ``None``: there is no plan, or neither search found one.
     """
     search = backward_search(free, targets, stride)
@@ -297,8 +297,8 @@ def _find_pushes(
     rings = list(push_rings(free, deadlocks.targets, stride))
     area = region(player, free & ~boxes, stride)
     queue: list[tuple[int, int, int, int, int, _Chain | None]] = [(0, 0, 0, boxes, area, None)]
-    seen, expanded = {(boxes, area)}, 0
-    while queue and expanded < MAX_PUSHES:
+    seen = {(boxes, area)}
+    while queue and len(seen) < MAX_POSITIONS:
         _, _, depth, boxes, area, chain = heappop(queue)
         if search.meeting(boxes, area):
             pushes = []
@@ -306,7 +306,6 @@ def _find_pushes(
                 pushes.append((chain.start, chain.name))
                 chain = chain.before
             return pushes[::-1]
-        expanded += 1
         for name, step in steps(stride).items():
             for box in bits(shift(area, step) & boxes & shift(free & ~boxes, -step)):
                 after = boxes ^ box ^ shift(box, step)
