@@ -168,6 +168,11 @@ def load_model(name_or_path: str, dtype: torch.dtype = torch.float32) -> tuple[A
     """
     from transformers import AutoModelForCausalLM, AutoTokenizer  # seconds to import, needed here
 
+    if _is_missing_folder(name_or_path):
+        raise ValueError(
+            f"model {name_or_path!r} can't be loaded: there is no such folder; give 'tiny', the"
+            " folder of a saved model, or the hub name of a causal language model"
+        )
     try:
         tokenizer = AutoTokenizer.from_pretrained(name_or_path)
         model = AutoModelForCausalLM.from_pretrained(name_or_path, dtype=dtype)
@@ -177,3 +182,13 @@ def load_model(name_or_path: str, dtype: torch.dtype = torch.float32) -> tuple[A
             f" the hub name of a causal language model ({str(error).splitlines()[0]})"
         ) from error
     return model, tokenizer
+
+
+def _is_missing_folder(name_or_path: str) -> bool:
+    """Whether it can only mean a folder, and there is none: asking the hub would take a minute
+    where there is no network.
+    """
+    path = Path(name_or_path)
+    hub_name = len(path.parts) <= 2 and name_or_path[:1] not in ("", ".", "~", "/")
+    beside_others = len(path.parts) > 1 and path.parent.is_dir()
+    return (not hub_name or beside_others) and not path.is_dir()

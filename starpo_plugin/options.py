@@ -1,0 +1,108 @@
+"""Command-line options made from ``TrainConfig``: its fields, their defaults, their docstrings."""
+
+import ast
+import inspect
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import field, fields, make_dataclass, replace
+from functools import cache
+from itertools import pairwise
+from typing import Annotated, Any, NamedTuple, TypeVar
+
+import tyro
+
+from starpo_plugin.config import TrainConfig
+
+Command = TypeVar("Command")
+
+ENVIRONMENT = (
+    "env",
+    "env_args",
+    "max_turns",
+    "max_actions",
+    "max_actions_per_turn",
+    "format",
+    "format_penalty",
+    "rules",
+    "system_template",
+    "user_template",
+)
+"""Fields that say what is played and how it is told."""
+PLAYING = (*ENVIRONMENT, "eval_args", "max_reply_tokens", "max_tokens", "device")
+"""Fields that a model needs to play, besides itself."""
+
+
+class FieldNote(NamedTuple):
+    """What the source of ``TrainConfig`` says of a field."""
+
+    section: str
+    help: str
+
+
+@cache
+def field_notes() -> dict[str, FieldNote]:
+    """Read the section and docstring of every field of ``TrainConfig`` from its source."""
+    source = inspect.getsource(TrainConfig)
+    headings = {
+        number: found[1]
+        for number, line in enumerate(source.splitlines(), 1)
+        if (found := re.fullmatch(r"    # --- (.+) ---", line))
+    }
+    notes = {}
+    for assigned, said in pairwise(ast.parse(source).body[0].body):  # pyright: ignore[reportAttributeAccessIssue] (a class)
+        match assigned, said:
+            case ast.AnnAssign(target=ast.Name(id=name)), ast.Expr(
+                value=ast.Constant(value=str(text))
+            ):
+                section = [n for line, n in headings.items() if line < assigned.lineno][-1]
+                notes[name] = FieldNote(section, " ".join(text.split()))
+    return notes
+
+
+def parse(
+    command: type[Command],
+    argv: Sequence[str],
+    prog: str,
+    config: TrainConfig,
+    names: Iterable[str],
+    renamed: Mapping[str, str] | None = None,
+) -> tuple[Command, TrainConfig]:
+    """Read a command line: the command's own options and some of the config's fields.
+
+    Args:
+        command: dataclass of the command's own options; its docstring describes the command.
+        argv: arguments after the command's name.
+        prog: what the help calls the command.
+        config: where the fields' defaults come from.
+        names: fields that this command takes.
+        renamed: field -> option name, where they differ.
+
+    Returns:
+        An instance of ``command``, and ``config`` with what ``argv`` changes.
+
+    Raises:
+        SystemExit: 2 with a message for a call that can't be read; 0 after ``--help``.
+    """
+    sections: dict[str, list[Any]] = {}
+    for name in (f.name for f in fields(TrainConfig) if f.name in set(names)):
+        option = _option(name, getattr(config, name), (renamed or {}).get(name, name))
+        sections.setdefault(field_notes()[name].section, []).append(option)
+    made = [
+        (section, tyro.conf.OmitArgPrefixes[kind], field(default_factory=kind))
+        for section, options in sections.items()
+        for kind in (make_dataclass(section, options),)
+    ]
+    whole = make_dataclass(command.__name__, made, bases=(command,), frozen=True)
+    parsed: Any = tyro.cli(whole, args=list(argv), prog=prog, description=inspect.getdoc(command))
+    changes = {
+        name: getattr(getattr(parsed, section), name)
+        for section, options in sections.items()
+        for name, *_ in options
+    }
+    return parsed, replace(config, **changes)
+
+
+def _option(name: str, default: Any, shown: str) -> tuple[str, Any, Any]:
+    kind = next(f.type for f in fields(TrainConfig) if f.name == name)
+    settings = tyro.conf.arg(name=shown.replace("_", "-"), help=field_notes()[name].help)
+    return name, Annotated[kind, settings], field(default=default)  # pyright: ignore[reportInvalidTypeForm]
