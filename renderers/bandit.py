@@ -10,7 +10,7 @@ import numpy as np
 
 from renderers import figures
 from renderers import palette as p
-from renderers.canvas import Canvas, Color
+from renderers.canvas import Canvas, Color, plate
 from renderers.dispatch import draw
 from renderers.glyphs import fit, line_mask, printable, write
 from text_envs.games.bandit import BanditState
@@ -67,9 +67,11 @@ def _chips(state: BanditState, room: int) -> list[tuple[int | None, str]]:
 
 @lru_cache(maxsize=16)
 def _background(wide: int, high: int, chip_rows: int, tile: int) -> np.ndarray:
-    canvas = Canvas(wide, high + chip_rows + 1, tile, p.NIGHT)
-    canvas.rectangle(0.2, high + 0.2, wide - 0.4, chip_rows + 0.6, p.NIGHT_LIGHT, radius=0.25)
-    return canvas.picture()
+    picture = np.full(((high + chip_rows + 1) * tile, wide * tile, 3), p.NIGHT, np.uint8)
+    edge = tile // 4
+    strip = picture[high * tile + edge : -edge, edge:-edge]
+    strip[:] = plate(strip.shape[1], strip.shape[0], p.NIGHT_LIGHT, p.NIGHT, edge)
+    return picture
 
 
 @lru_cache(maxsize=256)

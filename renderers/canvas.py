@@ -7,6 +7,7 @@ a picture is the same on every machine. No display and no video driver is involv
 """
 
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from itertools import pairwise
 
 import numpy as np
@@ -181,3 +182,20 @@ def _box_blur(mask: np.ndarray, radius: int) -> np.ndarray:
     sums = padded.cumsum(axis=1)
     width = 2 * radius + 1
     return (sums[:, width:] - sums[:, :-width]) // width
+
+
+def plate(width: int, height: int, face: Color, paper: Color, radius: int) -> np.ndarray:
+    """A rounded rectangle of any size, in pixels: only its corners are painted."""
+    picture = np.full((height, width, 3), face, np.uint8)
+    corners = _disc(face, paper, radius)
+    for rows in (slice(None, radius), slice(-radius, None)):
+        for columns in (slice(None, radius), slice(-radius, None)):
+            picture[rows, columns] = corners[rows, columns]
+    return picture
+
+
+@lru_cache(maxsize=64)
+def _disc(face: Color, paper: Color, radius: int) -> np.ndarray:
+    canvas = Canvas(2 * radius, 2 * radius, 1, paper)
+    canvas.ellipse(radius, radius, radius, radius, face)
+    return canvas.picture()

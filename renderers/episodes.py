@@ -111,9 +111,12 @@ def picture_of(env: gym.Env[Any, Any]) -> np.ndarray:
     Raises ``ValueError`` for an environment that can do neither.
     """
     own = getattr(env.unwrapped, "picture", None)
-    picture = own() if own is not None else env.render()
-    if not isinstance(picture, np.ndarray):
+    if own is not None:
+        return own()
+    if env.render_mode != "rgb_array":
         raise ValueError(f"{env} draws no pictures; make it with render_mode='rgb_array'")
+    picture = env.render()
+    assert isinstance(picture, np.ndarray)  # that is what this render mode means
     return picture
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from renderers import palette as p
 from renderers.atlas import Atlas
-from renderers.canvas import Canvas, Color
+from renderers.canvas import Color, plate
 from renderers.glyphs import cell_glyph, wrap_cells
 
 _LARGEST = (96, 48)
@@ -89,7 +89,7 @@ def _fits(text: str, columns: int, rows: int) -> bool:
 
 def text_cells(lines: list[str], wide: int, high: int, color: Color, paper: Color) -> np.ndarray:
     """Draw lines of characters in cells: uint8 ``[len(lines) * high, columns * wide, 3]``."""
-    columns = max(map(len, lines))
+    columns = max(1, *map(len, lines))
     flat = "".join(line.ljust(columns) for line in lines)
     used = sorted(set(flat))
     places = {character: place for place, character in enumerate(used)}
@@ -106,9 +106,10 @@ def _tinted(character: str, wide: int, high: int, color: Color, paper: Color) ->
 
 @lru_cache(maxsize=16)
 def _background(columns: int, rows: int, tile: int) -> np.ndarray:
-    canvas = Canvas(columns, rows, tile, p.NIGHT)
-    edge = 0.12
-    canvas.rectangle(edge, edge, columns - 2 * edge, rows - 2 * edge, p.NIGHT_LINE, radius=0.2)
-    edge += 0.06
-    canvas.rectangle(edge, edge, columns - 2 * edge, rows - 2 * edge, p.NIGHT, radius=0.15)
-    return canvas.picture()
+    picture = np.full((rows * tile, columns * tile, 3), p.NIGHT, np.uint8)
+    edge, line, radius = tile // 8, max(1, tile // 16), max(1, tile // 6)
+    outer = picture[edge : len(picture) - edge, edge : columns * tile - edge]
+    outer[:] = plate(outer.shape[1], outer.shape[0], p.NIGHT_LINE, p.NIGHT, radius)
+    inner = outer[line:-line, line:-line]
+    inner[:] = plate(inner.shape[1], inner.shape[0], p.NIGHT, p.NIGHT_LINE, radius)
+    return picture

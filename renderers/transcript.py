@@ -8,7 +8,7 @@ from math import ceil, sqrt
 import numpy as np
 
 from renderers import palette as p
-from renderers.canvas import Canvas, Color
+from renderers.canvas import Color, plate
 from renderers.glyphs import fit, line_mask, printable, width_of, wrap, wrap_cells, write
 from renderers.panel import text_cells
 
@@ -127,7 +127,7 @@ def _does(region: np.ndarray, frame: Frame) -> None:
         face, ink = (p.GOLD, p.INK) if made else (p.NIGHT_LINE, p.CLOUD)
         if place < frame.current:
             face, ink = p.NIGHT, p.MIST
-        region[y : y + _CHIP, x : x + wide] = _plate(wide, _CHIP, face)
+        region[y : y + _CHIP, x : x + wide] = plate(wide, _CHIP, face, p.NIGHT_LIGHT, _RADIUS)
         write(region, line_mask(text, 15), x + 10, y + 5, ink)
         x += wide + 6
 
@@ -184,22 +184,5 @@ def _enlarged(board: np.ndarray) -> np.ndarray:
 def _backdrop(width: int, height: int, left: int) -> np.ndarray:
     picture = np.full((height, width, 3), p.NIGHT, np.uint8)
     inner = picture[8:-8, left - MARGIN // 2 : -8]
-    inner[:] = _plate(inner.shape[1], inner.shape[0], p.NIGHT_LIGHT, p.NIGHT)
+    inner[:] = plate(inner.shape[1], inner.shape[0], p.NIGHT_LIGHT, p.NIGHT, _RADIUS)
     return picture
-
-
-def _plate(width: int, height: int, face: Color, paper: Color = p.NIGHT_LIGHT) -> np.ndarray:
-    """A rounded rectangle, in pixels."""
-    plate = np.full((height, width, 3), face, np.uint8)
-    round_corners, radius = _disc(face, paper), _RADIUS
-    for rows in (slice(None, radius), slice(-radius, None)):
-        for columns in (slice(None, radius), slice(-radius, None)):
-            plate[rows, columns] = round_corners[rows, columns]
-    return plate
-
-
-@lru_cache(maxsize=16)
-def _disc(face: Color, paper: Color) -> np.ndarray:
-    canvas = Canvas(2 * _RADIUS, 2 * _RADIUS, 1, paper)
-    canvas.ellipse(_RADIUS, _RADIUS, _RADIUS, _RADIUS, face)
-    return canvas.picture()
