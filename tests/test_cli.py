@@ -68,7 +68,7 @@ def test_questions_cost_nothing_and_refused_moves_do(run, lake):
     assert "Legal moves: left, down, right, up\n" in out
     assert "The oracle would play: right (its plan has 2 moves)" in out
     assert "Invalid move." in out
-    assert out.endswith("You leave after 1 moves with -0.1.\n")
+    assert out.endswith("You leave after 1 move with -0.1.\n")
 
 
 @pytest.mark.parametrize("typed", ["", "\n", "   \n"])
@@ -99,7 +99,7 @@ def test_a_lost_game_is_over(run, tmp_path):
     (tmp_path / "lake").write_text("SHF\nFFG")
     out = run("play", LAKE, "--level", str(tmp_path / "lake"), typed="right\n")[1]
     assert "You fell into a hole." in out
-    assert out.endswith("The game is over: +0 in 1 moves.\n")
+    assert out.endswith("The game is over: +0 in 1 move.\n")
 
 
 def test_without_a_seed_every_game_is_another_and_can_be_played_again(run):
@@ -173,6 +173,7 @@ def test_show_saves_a_picture(run, lake, tmp_path):
         (["show", LAKE, "--set", "size=0"], "size=0 must be a whole number from 1 to 100\n"),
         (["show", LAKE, "--set", "depth=3"], "has no parameter 'depth'"),
         (["show", LAKE, "--set", "max_episode_steps=0"], "can't be made"),
+        (["show", LAKE, "--set", "game=os"], "can't be made"),
         (["show", LAKE, "--set", "split=validation"], "split='validation' is not one of"),
         (["show", LAKE, "--level", "no/such/file"], "no/such/file can't be read as a text file"),
         (["show", LAKE, "--level", os.devnull], f"{os.devnull}: no level found"),

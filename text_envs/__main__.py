@@ -66,7 +66,7 @@ def play(args: argparse.Namespace) -> None:
         left = "" if limit is None else f" of {limit}"
         answer = _ask(f"Move {moves + 1}{left}: ")
         if answer == "":
-            print(f"You leave after {moves} moves with {total:+.3g}.")
+            print(f"You leave after {_moves(moves)} with {total:+.3g}.")
             return
         if answer in ("?", "hint"):
             print(f"{_legal(info) if answer == '?' else _hint(env)}\n")
@@ -79,7 +79,7 @@ def play(args: argparse.Namespace) -> None:
     end = (
         "You won" if info["success"] else "The game is over" if terminated else "No moves are left"
     )
-    print(f"{end}: {total:+.3g} in {moves} moves.")
+    print(f"{end}: {total:+.3g} in {_moves(moves)}.")
 
 
 def show(args: argparse.Namespace) -> None:
@@ -177,7 +177,7 @@ def _start(env: gym.Env[Any, str], args: argparse.Namespace) -> tuple[Any, dict[
         seed = int(np.random.default_rng().integers(2**31))
     try:
         observation, info = env.reset(seed=seed, options=options)
-    except (gym.error.Error, ValueError) as error:
+    except (gym.error.Error, ValueError, RuntimeError) as error:  # the last: no display to draw on
         raise UsageError(f"{args.level or args.id}: {error}") from error
     print(f"{args.id}, seed {seed}")
     return observation, info
@@ -200,6 +200,10 @@ def _ask(prompt: str) -> str:
         return ""
 
 
+def _moves(number: int) -> str:
+    return f"{number} move{'s' * (number != 1)}"
+
+
 def _legal(info: dict[str, Any]) -> str:
     legal = info["legal_actions"]
     return "Moves can't be listed here." if legal is None else f"Legal moves: {', '.join(legal)}"
@@ -216,7 +220,7 @@ def _hint(env: gym.Env[Any, str]) -> str:
     plan = _plan(env)
     if not plan:
         return "The oracle knows no way from here."
-    return f"The oracle would play: {plan[0]} (its plan has {len(plan)} moves)"
+    return f"The oracle would play: {plan[0]} (its plan has {_moves(len(plan))})"
 
 
 def _save(path: str, env: gym.Env[Any, str]) -> None:
