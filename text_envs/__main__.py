@@ -87,7 +87,7 @@ def show(args: argparse.Namespace) -> None:
     env = _make(args, **({"render_mode": "rgb_array"} if args.picture else {}))
     observation, info = _start(env, args)
     print(f"\n{info['rules']}\n\n{_text(observation)}\n")
-    if "optimal_moves" in info:
+    if info.get("optimal_moves") is not None:
         print(f"Optimal moves: {info['optimal_moves']}")
     plan, inner = _plan(env), _inner(env)
     hope = " (if luck holds)" if inner.game.stochastic else ""
