@@ -1,7 +1,9 @@
 """Generated Sokoban levels: valid, of exact length, the same from any thread."""
 
+import sys
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
 
 import numpy as np
 import pytest
@@ -9,9 +11,8 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from slow_sokoban import check_plan, distances, slow
 
-from text_envs.games import sokoban_levels
 from text_envs.games.sokoban import Sokoban
-from text_envs.games.sokoban_search import backward_search
+from text_envs.games.sokoban_search import BackwardSearch, backward_search
 
 
 def start_or_fault(game, seed):
@@ -84,13 +85,29 @@ def test_every_box_starts_off_target_where_the_length_allows():
     assert off > 80
 
 
-def test_impossible_levels_are_refused_in_bounded_time(monkeypatch):
-    monkeypatch.setattr(sokoban_levels, "LEVEL_ROOMS", 200)
-    game = Sokoban(rows=3, cols=5, min_solution=2)
-    with pytest.raises(ValueError, match=r"rows=3, cols=5, boxes=1, min_solution=2.*larger board"):
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        {"rows": 3, "cols": 5, "min_solution": 2},  # rooms that have no such level
+        {"size": 10, "boxes": 62},  # rooms too small for so many boxes
+    ],
+)
+def test_impossible_levels_are_refused_in_bounded_time(parameters):
+    game = Sokoban(**parameters)
+    with pytest.raises(ValueError, match=r"rows=\d+, cols=\d+, boxes=\d+, min_.*larger board"):
         game.initial(np.random.default_rng(0))
 
 
+@pytest.fixture
+def hasty_threads():
+    """Threads take turns so often that a race would show."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(before)
+
+
+@pytest.mark.usefixtures("hasty_threads")
 def test_concurrent_starts_equal_serial_ones():
     game = Sokoban(size=7, boxes=2, max_solution=20)
 
@@ -99,21 +116,37 @@ def test_concurrent_starts_equal_serial_ones():
         return state, game.start_info(state), game.info(state), game.solve(state)
 
     serial = [start(seed) for seed in range(32)]
-    for _ in range(3):
-        backward_search.cache_clear()
-        with ThreadPoolExecutor(32) as pool:
-            assert list(pool.map(start, range(32))) == serial
+    backward_search.cache_clear()
+    with ThreadPoolExecutor(32) as pool:
+        assert list(pool.map(start, range(32))) == serial
 
 
+@pytest.mark.usefixtures("hasty_threads")
 def test_threads_may_share_one_search():
-    game = Sokoban(size=7, boxes=2)
-    state = game.initial(np.random.default_rng(1))
-    expected = game.solve(state), game.start_info(state)
-    for _ in range(20):
-        backward_search.cache_clear()
+    free = sum(0b1111110 << 8 * row for row in range(1, 7))
+    targets, boxes, player = 0b1100 << 16, 0b100 << 16 | 0b100 << 24, 0b10 << 8
+
+    barrier = Barrier(8)
+
+    def distance(search):
+        barrier.wait()
+        return search.distance(boxes, player)
+
+    for _ in range(10):
+        search = BackwardSearch(free, targets, 8)
         with ThreadPoolExecutor(8) as pool:
-            results = pool.map(lambda _: (game.solve(state), game.start_info(state)), range(16))
-        assert set(map(str, results)) == {str(expected)}
+            found = set(pool.map(distance, [search] * 8))
+        assert found == {BackwardSearch(free, targets, 8).distance(boxes, player)}
+        assert search.depth(100, 10**6) == BackwardSearch(free, targets, 8).depth(100, 10**6)
+
+
+def test_what_a_search_says_does_not_depend_on_what_it_said_before():
+    free = sum(0b1111110 << 8 * row for row in range(1, 7))
+    fresh, used = (BackwardSearch(free, 0b1100 << 16, 8) for _ in range(2))
+    assert used.winnable()
+    limited = [fresh.depth(100, limit) for limit in range(0, 200, 20)]
+    assert limited == sorted(limited)
+    assert limited == [used.depth(100, limit) for limit in range(0, 200, 20)]
 
 
 def test_a_level_does_not_depend_on_what_was_searched_before():

@@ -9,7 +9,7 @@ from text_envs.env import TextEnv
 from text_envs.games import xsb
 from text_envs.games.sokoban import Sokoban
 
-COLLECTION = """\ufeff; A collection
+COLLECTION = """; A collection
 ; with a comment
 
 Title: One
@@ -44,6 +44,8 @@ def test_a_collection_is_read_level_by_level():
 
 def test_windows_line_ends_and_any_surroundings_change_nothing():
     assert xsb.read(COLLECTION.replace("\n", "\r\n")) == xsb.read(COLLECTION)
+    for text in (f"\ufeff{CLOSED}", f"{CLOSED}\n---\n", f"{CLOSED}\n   \n"):
+        assert xsb.read(text) == xsb.read(CLOSED)
     assert xsb.read("; nothing here\n\n---\n") == []
 
 

@@ -62,10 +62,10 @@ def read(text: str) -> list[XsbLevel]:
 
 def _belongs_to_level(line: str, inside: bool) -> bool:
     line = line.strip()
-    start = line.lstrip(FLOOR)
+    start = line.lstrip(FLOOR)[:1]
     if not start:
-        return inside and bool(line)  # dashes alone are floor only between walls
-    return start[0] == "#" or CELLS.issuperset(line) or (inside and line[-1] == "#")
+        return False  # floor that no wall closes off: a blank line, or a rule of dashes
+    return start == "#" or CELLS.issuperset(line) or (inside and line[-1] == "#")
 
 
 def _checked(name: str, block: list[str]) -> tuple[str, ...]:
