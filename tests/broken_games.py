@@ -119,6 +119,14 @@ class CrashesOnLevels(Corridor):
         return [CorridorState(len(line), line.index("P")) for line in text.split() if line[1]]
 
 
+class ForgetsTheOptimum(Corridor):
+    def start_info(self, state):
+        return {"optimal_moves": None if state.position == 4 else 1}
+
+    def initial(self, rng):
+        return CorridorState(6, int(rng.integers(4)))
+
+
 class DrawsTheHopeless(Corridor):
     def solve(self, state):
         return super().solve(state) if state.position else None
@@ -154,7 +162,7 @@ BROKEN_GAMES: dict[str, list[Game[Any]]] = {
     "facts_are_plain": [GivesArrays()],
     "info_keeps_its_keys_and_types": [ForgetsANumber()],
     "levels_read_what_level_writes": [MisreadsLevels()],
-    "malformed_levels_are_refused": [CrashesOnLevels()],
+    "given_levels_are_read_or_refused": [CrashesOnLevels(), ForgetsTheOptimum()],
     "generated_levels_are_solvable": [DrawsTheHopeless(), PlansTooLittle(), PlansNonsense()],
     "plans_under_way_hold": [PlansNonsense()],
     "no_cycle_of_moves_pays": [PaysForWalkingOnTheSpot()],

@@ -110,6 +110,15 @@ def test_truncates_at_the_limit(mode: AutoresetMode):
     assert lengths == [False, False, True]
 
 
+def test_levels_with_and_without_a_solution(tmp_path):
+    path = tmp_path / "levels.xsb"
+    path.write_text("######\n#@$.##\n######\n\n######\n#$@.##\n######\n")
+    ours, theirs = pair("TextSokoban-v0", AutoresetMode.NEXT_STEP, levels=str(path))
+    result = ours.reset(seed=0)
+    assert_equal(result, theirs.reset(seed=0))
+    assert result[1]["optimal_moves"].tolist() == [1, -1, 1, -1, 1]
+
+
 def test_no_limit():
     for limit in (None, -1):
         envs = TextVectorEnv(2, Corridor, max_episode_steps=limit)

@@ -147,6 +147,6 @@ def test_an_environment_starts_from_given_levels(tmp_path):
 def test_an_unsolvable_level_says_so():
     env = TextEnv(Sokoban, size=6)
     _, info = env.reset(options={"level": "#####\n#$ .#\n#@  #\n#####"})
-    assert info["optimal_moves"] is None
+    assert info["optimal_moves"] == -1
     assert info["deadlocked"] is True
     assert env.solve() is None

@@ -87,7 +87,7 @@ def show(args: argparse.Namespace) -> None:
     env = _make(args, **({"render_mode": "rgb_array"} if args.picture else {}))
     observation, info = _start(env, args)
     print(f"\n{info['rules']}\n\n{_text(observation)}\n")
-    if info.get("optimal_moves") is not None:
+    if info.get("optimal_moves", -1) >= 0:
         print(f"Optimal moves: {info['optimal_moves']}")
     plan, inner = _plan(env), _inner(env)
     hope = " (if luck holds)" if inner.game.stochastic else ""

@@ -97,9 +97,14 @@ class Game(Generic[State]):
         raise NotImplementedError
 
     def start_info(self, state: State) -> dict[str, Any]:
-        """Game-specific ``info`` entries at reset. Always the same keys."""
+        """Game-specific ``info`` entries at reset. Always the same keys, with values of one type: a
+        number that can be missing is -1 then, not ``None``, which vector environments could not
+        hold beside a number.
+        """
         return {}
 
     def info(self, state: State) -> dict[str, Any]:
-        """Game-specific ``info`` entries at reset and at every step. Always the same keys."""
+        """Game-specific ``info`` entries at reset and at every step. Always the same keys, with
+        values of one type.
+        """
         return {}

@@ -97,7 +97,7 @@ class Sokoban(Game[SokobanState]):
     where the boxes have few possible arrangements (one or two boxes on boards up to 8x8 and
     many others: ``sokoban_search.MAX_ARRANGEMENTS``); elsewhere some deadlocks are not noticed, and
     what is called a deadlock is one. At reset it also adds ``optimal_moves``: the length of the
-    shortest solution, or ``None`` for a given level that has none or is too large for the search.
+    shortest solution, or -1 for a given level that has none or is too large for the search.
 
     ``solve`` gives a shortest plan, or on large levels some plan that wins, or ``None``: there is
     none, or a bounded search (``sokoban_search.solve``) did not find it.
@@ -235,7 +235,9 @@ class Sokoban(Game[SokobanState]):
 
     def start_info(self, state: SokobanState) -> dict[str, Any]:
         """``optimal_moves``."""
-        return {"optimal_moves": _optimal_moves(state)}
+        moves = _optimal_moves(state)
+        # a number always: vector environments can't hold a number here and None there
+        return {"optimal_moves": -1 if moves is None else moves}
 
     def info(self, state: SokobanState) -> dict[str, Any]:
         """``deadlocked``."""

@@ -193,13 +193,13 @@ def levels_read_what_level_writes(game: Game[Any], data: st.DataObject) -> None:
     assert game.levels(joined) == [first, second], f"two levels are not read as two:\n{joined}"
 
 
-def malformed_levels_are_refused(game: Game[Any], data: st.DataObject) -> None:
-    """Any text at all is a list of levels or a ``ValueError`` with a message."""
-    level = game.level(game.initial(np.random.default_rng(data.draw(seeds()))))
-    at = data.draw(st.integers(0, len(level)))
-    drop = data.draw(st.integers(0, 3))
-    spoilt = level[:at] + data.draw(st.text(level + " \n", max_size=3)) + level[at + drop :]
-    for text in (spoilt, data.draw(arbitrary_text())):
+def given_levels_are_read_or_refused(game: Game[Any], data: st.DataObject) -> None:
+    """Any text at all is a ``ValueError`` with a message, or a list of levels; these are written as
+    they are read, and their ``info`` has the keys and types of any other's.
+    """
+    start = game.initial(np.random.default_rng(data.draw(seeds())))
+    wanted = _signature(game.start_info(start)), _signature(game.info(start))
+    for text in (*_spoilt(game.level(start), data), data.draw(arbitrary_text())):
         try:
             read = game.levels(text)
         except ValueError as error:
@@ -208,6 +208,8 @@ def malformed_levels_are_refused(game: Game[Any], data: st.DataObject) -> None:
             continue
         for state in read:
             assert game.levels(game.level(state)) == [state], f"read, not written: {text!r:.300}"
+            found = _signature(game.start_info(state)), _signature(game.info(state))
+            assert found == wanted, f"info is {found}, elsewhere {wanted}: {text!r:.300}"
 
 
 def generated_levels_are_solvable(game: Game[Any], data: st.DataObject) -> None:
@@ -254,6 +256,18 @@ def no_cycle_of_moves_pays(game: Game[Any], data: st.DataObject) -> None:
         if not grown:
             return
     raise AssertionError(f"some cycle of moves near {game.text(start)!r} has a positive sum")
+
+
+def _spoilt(level: str, data: st.DataObject) -> tuple[str, str]:
+    """A level with something put in or left out, and one with two characters swapped, which mostly
+    leaves a level, if not one that a generator would make.
+    """
+    at, left_out = data.draw(st.integers(0, len(level))), data.draw(st.integers(0, 3))
+    put_in = data.draw(st.text(level + " \n", max_size=3))
+    swapped = list(level)
+    one, other = (data.draw(st.integers(0, len(level) - 1)) for _ in range(2))
+    swapped[one], swapped[other] = swapped[other], swapped[one]
+    return level[:at] + put_in + level[at + left_out :], "".join(swapped)
 
 
 def _explore(game: Game[Any], start: Any) -> list[tuple[Any, Any, float]]:
@@ -321,7 +335,7 @@ GAME_LAWS: tuple[GameLaw, ...] = (
     facts_are_plain,
     info_keeps_its_keys_and_types,
     levels_read_what_level_writes,
-    malformed_levels_are_refused,
+    given_levels_are_read_or_refused,
     generated_levels_are_solvable,
     plans_under_way_hold,
     no_cycle_of_moves_pays,
