@@ -91,8 +91,8 @@ class Game(Generic[State]):
         raise NotImplementedError
 
     def levels(self, text: str) -> list[State]:
-        """Read every level in ``text``. Raises ``ValueError`` that says which level and what is
-        wrong.
+        """Read every level in ``text``; a blank line stands between two. Raises ``ValueError`` that
+        says which level and what is wrong.
         """
         raise NotImplementedError
 
