@@ -217,6 +217,11 @@ def test_a_cell_changes_nothing_outside_itself_and_the_shadow_below(rows, data):
     assert np.array_equal(a, b)
 
 
+def test_walls_throw_a_shadow_on_the_cell_below():
+    picture = renderers.draw(sokoban(b"#_", b"__"), 32)
+    assert picture[32:40, :32].mean() < picture[32:40, 32:].mean() - 10
+
+
 def test_unknown_cell_is_refused():
     with pytest.raises(ValueError, match=r"board b'#\?#' has a cell"):
         renderers.draw(sokoban(b"#?#"))
@@ -263,6 +268,17 @@ def test_bandit_picture_keeps_its_shape_and_changes_with_every_pull(arms, pulls)
         history.append((names[k % arms], float(k % 3)))
     assert len(shapes) == 1
     assert len(seen) == pulls + 1
+
+
+def test_the_latest_pulls_are_shown_and_the_oldest_make_room():
+    def after(changed: int) -> np.ndarray:
+        history = [(ARMS[0], 0.0)] * 100
+        history[changed] = (ARMS[0], 1.0)
+        return renderers.draw(BanditState(ARMS, PAYS, 5, tuple(history)))
+
+    assert np.array_equal(after(0), after(60))
+    assert not np.array_equal(after(0), after(90))
+    assert not np.array_equal(after(98), after(90))
 
 
 # --- text ---
