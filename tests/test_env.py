@@ -385,7 +385,7 @@ def test_only_strings_are_actions(action: Any):
         ({"game": "nowhere:Game"}, ValueError, "game='nowhere:Game' is not 'module:Class'"),
         ({"game": "tiny_game"}, ValueError, "game='tiny_game' is not 'module:Class'"),
         ({"game": "tiny_game:Nothing"}, ValueError, "has no attribute 'Nothing'"),
-        ({"game": "tiny_game:register_corridor"}, TypeError, "must be a Game, a subclass of it"),
+        ({"game": "tiny_game:register_tiny_games"}, TypeError, "must be a Game, a subclass of it"),
         ({"game": 5}, TypeError, "game=5 must be a Game, a subclass of it, or 'module:Class'"),
         ({"game": Corridor(), "cells": 3}, TypeError, "with a ready-made game; set them on it"),
     ],

@@ -6,10 +6,9 @@ from typing import Any
 
 import gymnasium as gym
 import pytest
-import tiny_game
 from broken_games import BROKEN_ENVS, BROKEN_GAMES, make_broken
 from hypothesis import Phase, settings
-from tiny_game import CORRIDOR_ID, Corridor
+from tiny_game import CORRIDOR_ID, GUESS_ID, Corridor
 
 from text_envs import ENV_IDS, TextEnv
 from text_envs.testing import (
@@ -136,7 +135,13 @@ def test_a_foreign_game_passes_everything():
     check_game(Corridor(slip=0.3))
     check_text_env(CORRIDOR_ID)
     assert isinstance(gym.make(CORRIDOR_ID).unwrapped, TextEnv)
-    assert tiny_game.__name__ not in ENV_IDS
+
+
+def test_a_foreign_environment_passes_everything():
+    check_text_env(GUESS_ID)
+    assert not isinstance(gym.make(GUESS_ID).unwrapped, TextEnv)
+    with pytest.raises(TypeError, match="this law is about TextEnv"):
+        hold(TEXT_ENV_LAWS[0], gym.make(GUESS_ID))
 
 
 @pytest.mark.usefixtures("first_failure")

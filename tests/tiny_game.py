@@ -12,6 +12,7 @@ import numpy as np
 from text_envs import Game, Outcome
 
 CORRIDOR_ID = "TinyCorridor-v0"
+GUESS_ID = "TinyGuess-v0"
 
 
 class CorridorState(NamedTuple):
@@ -72,8 +73,47 @@ class Corridor(Game[CorridorState]):
         return {"optimal_moves": state.cells - 1 - state.position}
 
 
-def register_corridor() -> None:
-    """One line makes it an environment."""
+class Guess(gym.Env[str, str]):
+    """Guess a digit: an environment not made from a ``Game``, with moves that are not listed."""
+
+    observation_space = gym.spaces.Text(10, charset="abcdefghijklmnopqrstuvwxyz")
+    action_space = gym.spaces.Text(1, charset="0123456789")
+    metadata = {"render_modes": []}  # noqa: RUF012 (Gymnasium's own form)
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        self._digit = int(self.np_random.integers(10))
+        return "guess", {**self._info(True), "rules": "Guess a digit."}
+
+    def step(self, action):
+        if not isinstance(action, str):
+            raise gym.error.InvalidAction(f"{action!r} is not a str")
+        valid = len(action) == 1 and action in "0123456789"
+        if not valid:
+            return "no", -0.1, False, False, self._info(False)
+        won = int(action) == self._digit
+        info = {**self._info(True), "success": won}
+        return (
+            "yes" if won else "low" if int(action) < self._digit else "high",
+            0.0,
+            won,
+            False,
+            info,
+        )
+
+    def _info(self, valid: bool) -> dict[str, Any]:
+        return {
+            "success": False,
+            "action_is_valid": valid,
+            "action_is_effective": False,
+            "legal_actions": None,
+        }
+
+
+def register_tiny_games() -> None:
+    """A few lines make them environments."""
+    if GUESS_ID not in gym.registry:
+        gym.register(GUESS_ID, entry_point="tiny_game:Guess", max_episode_steps=10)
     if CORRIDOR_ID not in gym.registry:
         gym.register(
             CORRIDOR_ID,
@@ -84,4 +124,4 @@ def register_corridor() -> None:
         )
 
 
-register_corridor()
+register_tiny_games()
