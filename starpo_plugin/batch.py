@@ -1,6 +1,6 @@
 """``Batch``: trajectories as tensors, with the structure known when their tokens were made."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Literal
 
@@ -104,3 +104,17 @@ def collate(
         group=torch.tensor([t.group for t in trajectories]),
         lengths=torch.tensor([len(t) for t in trajectories]),
     )
+
+
+def micro_batches(lengths: Tensor, budget: int) -> Iterator[Tensor]:
+    """Cut rows into micro-batches of similar length, padding included within ``budget`` tokens.
+
+    Yields int64 row indices; a row that is longer than the budget comes alone.
+    """
+    order = lengths.argsort(descending=True, stable=True)
+    sizes = lengths[order].tolist()
+    start = 0
+    while start < len(sizes):
+        rows = max(1, budget // max(1, int(sizes[start])))
+        yield order[start : start + rows]
+        start += rows

@@ -79,6 +79,8 @@ def tiny_model(tokenizer: Any, seed: int, shape: TinyShape | None = None) -> Qwe
         head_dim=shape.hidden // shape.heads,
         max_position_embeddings=shape.context,
         tie_word_embeddings=True,
+        initializer_range=float(__import__('os').environ.get('INIT','0.02')),
+        rope_parameters={'rope_type':'default','rope_theta':float(__import__('os').environ.get('THETA','10000'))},
         eos_token_id=tokenizer.eos_token_id,
         pad_token_id=tokenizer.pad_token_id,
     )

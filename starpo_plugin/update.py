@@ -5,14 +5,14 @@ the budget changes memory and speed, never the result.
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 
 from starpo_plugin.advantages import ADVANTAGES, Estimate, turn_ends, turn_sum, whiten
-from starpo_plugin.batch import Batch
+from starpo_plugin.batch import Batch, micro_batches
 from starpo_plugin.config import TrainConfig
 from starpo_plugin.losses import AGGREGATIONS, KL_FORMS, Totals, count, policy_loss, value_loss
 from starpo_plugin.policy import Policy, Scores
@@ -193,20 +193,6 @@ class Learner:
                 f" ({self.config.actor_lr}) or critic_lr ({self.config.critic_lr}), or train in"
                 f" float32 (precision is {self.config.precision!r})"
             )
-
-
-def micro_batches(lengths: Tensor, budget: int) -> Iterator[Tensor]:
-    """Cut rows into micro-batches of similar length, padding included within ``budget`` tokens.
-
-    Yields int64 row indices; a row that is longer than the budget comes alone.
-    """
-    order = lengths.argsort(descending=True, stable=True)
-    sizes = lengths[order].tolist()
-    start = 0
-    while start < len(sizes):
-        rows = max(1, budget // max(1, int(sizes[start])))
-        yield order[start : start + rows]
-        start += rows
 
 
 def _explained(values: Tensor, estimate: Estimate) -> float:

@@ -7,18 +7,20 @@ that a model which writes it well has read the board and planned.
 
 import copy
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
 
-from starpo_plugin.batch import Batch, collate
+from starpo_plugin.batch import Batch, collate, micro_batches
 from starpo_plugin.episode import EpisodeSpec
 from starpo_plugin.losses import AGGREGATIONS, count
 from starpo_plugin.policy import Policy
 from starpo_plugin.tokens import ChatTokens
 from starpo_plugin.trajectory import Trajectory, Turn
 from text_envs.chat import ChatEnv
+
+Thought = Literal["facts and plan", "plan"]
 
 Demonstration = tuple[str, list[tuple[str, str, float]]]
 """System message, then (user message, reply, reward) of every turn."""
@@ -40,7 +42,9 @@ def _words(value: Any) -> Iterator[str]:
         yield str(value)
 
 
-def demonstrate(env: ChatEnv, seed: int, moves_per_turn: int) -> Demonstration | None:
+def demonstrate(
+    env: ChatEnv, seed: int, moves_per_turn: int, thought: Thought = "facts and plan"
+) -> Demonstration | None:
     """Play one episode with the oracle; ``None`` if it has no plan from this start.
 
     Raises ``ValueError`` for an environment that has no oracle.
@@ -59,7 +63,7 @@ def demonstrate(env: ChatEnv, seed: int, moves_per_turn: int) -> Demonstration |
         if not plan:
             break
         moves = plan[:moves_per_turn]
-        reply = env.protocol.write(_sections(env, plan, moves))
+        reply = env.protocol.write(_sections(env, plan, moves, thought))
         user = message
         message, reward, terminated, truncated, info = env.step(reply)
         turns.append((user, reply, float(reward)))
@@ -67,13 +71,17 @@ def demonstrate(env: ChatEnv, seed: int, moves_per_turn: int) -> Demonstration |
     return (system, turns) if turns else None
 
 
-def _sections(env: ChatEnv, plan: list[str], moves: list[str]) -> dict[str, str]:
+def _sections(
+    env: ChatEnv, plan: list[str], moves: list[str], thought: Thought
+) -> dict[str, str]:
     game: Any = env.unwrapped
     separator = f" {env.protocol.action_separator} "
     now = describe(game.facts())
     sections = {"observation": now, "answer": separator.join(moves)}
-    seen = "observation" in env.protocol.sections  # what was said once need not be thought again
-    sections["think"] = f"plan {' '.join(plan)}" if seen else f"{now} plan {' '.join(plan)}"
+    planned = " ".join(plan)
+    # what the observation section has said need not be thought again
+    read = thought == "facts and plan" and "observation" not in env.protocol.sections
+    sections["think"] = f"{now} plan {planned}" if read else planned
     if "prediction" in env.protocol.sections:
         ahead = copy.deepcopy(game)
         for move in moves:
@@ -82,7 +90,9 @@ def _sections(env: ChatEnv, plan: list[str], moves: list[str]) -> dict[str, str]
     return sections
 
 
-def demonstrations(spec: EpisodeSpec, seed: int, **env_kwargs: Any) -> Iterator[Demonstration]:
+def demonstrations(
+    spec: EpisodeSpec, seed: int, thought: Thought = "facts and plan", **env_kwargs: Any
+) -> Iterator[Demonstration]:
     """Endless demonstrations on levels drawn from ``seed``, as many moves a turn as the budget
     asks for.
     """
@@ -91,7 +101,7 @@ def demonstrations(spec: EpisodeSpec, seed: int, **env_kwargs: Any) -> Iterator[
     rng = np.random.default_rng(seed)
     while True:
         for level in rng.integers(2**31, size=256).tolist():
-            shown = demonstrate(env, level, moves)
+            shown = demonstrate(env, level, moves, thought)
             if shown is not None:
                 yield shown
 
@@ -117,6 +127,8 @@ def imitate(
     batch_size: int,
     lr: float,
     seed: int,
+    thought: Thought = "facts and plan",
+    micro_batch_tokens: int = 4096,
     progress: Callable[[int, float], None] | None = None,
     **env_kwargs: Any,
 ) -> None:
@@ -130,25 +142,29 @@ def imitate(
         batch_size: demonstrations a step.
         lr: peak learning rate; it rises over 5 % of the updates and falls to 0 as a cosine.
         seed: of the levels.
+        thought: what a demonstration thinks.
+        micro_batch_tokens: as in ``TrainConfig``.
         progress: called with (updates done, loss).
         **env_kwargs: over ``spec.env_kwargs``.
     """
     optimizer = torch.optim.AdamW(policy.model.parameters(), lr=lr, betas=(0.9, 0.98))
-    source = demonstrations(spec, seed, **env_kwargs)
+    source = demonstrations(spec, seed, thought, **env_kwargs)
     policy.train()
     for step in range(updates):
         for group in optimizer.param_groups:
             group["lr"] = lr * _schedule(step, updates)
         batch = _next_batch(source, tokens, spec, batch_size).to(policy.device)
-        loss = -AGGREGATIONS["token-mean"](
-            policy(batch).logprobs, batch.mask, count(batch.mask, max_length=1)
-        )
+        totals, total_loss = count(batch.mask, max_length=1), 0.0
         optimizer.zero_grad(set_to_none=True)
-        loss.backward()
+        for rows in micro_batches(batch.lengths, micro_batch_tokens):
+            part = batch.rows(rows)
+            loss = -AGGREGATIONS["token-mean"](policy(part).logprobs, part.mask, totals)
+            loss.backward()
+            total_loss += float(loss.detach())
         torch.nn.utils.clip_grad_norm_(policy.model.parameters(), 1.0)
         optimizer.step()
         if progress is not None:
-            progress(step + 1, float(loss.detach()))
+            progress(step + 1, total_loss)
 
 
 def _next_batch(

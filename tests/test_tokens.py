@@ -1,0 +1,137 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from starpo_kit import WORDS
+from transformers import AutoTokenizer
+
+from starpo_plugin.tiny import tiny_model, tiny_tokenizer
+from starpo_plugin.tokens import ChatTokens
+
+# ids of ChatML: the end-of-turn token is followed by a newline that the policy never writes
+CHATML = (
+    "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
+# like Qwen3's: thoughts of earlier turns are dropped when a conversation is rendered again
+FORGETFUL = (
+    "{% for m in messages %}<|im_start|>{{ m.role }}\n"
+    "{% if m.role == 'assistant' and '</think>' in m.content %}"
+    "{{ m.content.split('</think>')[1] }}{% else %}{{ m.content }}{% endif %}"
+    "<|im_end|>\n{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
+NO_SYSTEM = (
+    "{% if messages[0].role == 'system' %}{{ raise_exception('no system role') }}{% endif %}"
+    + CHATML
+)
+
+
+def _tokenizer(template: str | None = None):
+    tokenizer = tiny_tokenizer(WORDS, tags=("think", "answer"))
+    if template is not None:
+        tokenizer.add_special_tokens(
+            {"additional_special_tokens": ["<|im_start|>", "<|im_end|>"]},
+        )
+        tokenizer.chat_template = template
+    return tokenizer
+
+
+def _conversation(tokenizer, turns, system="be brief"):
+    tokens, ids = ChatTokens(tokenizer), []
+    for k, (user, reply) in enumerate(turns):
+        ids += tokens.next(user, ids[-1]) if k else tokens.start(system, user)
+        ids += [*tokens.encode(reply), tokens.closing_id]
+    return tokens, ids
+
+
+TURNS = [("#P_O#", "<think>go</think>right"), ("#_PO#", "left"), ("#P_O#", "up || down")]
+
+
+@pytest.mark.parametrize("template", [None, CHATML])
+def test_appending_gives_what_a_prefix_preserving_template_renders(template):
+    tokenizer = _tokenizer(template)
+    _, ids = _conversation(tokenizer, TURNS)
+    messages = [{"role": "system", "content": "be brief"}]
+    for user, reply in TURNS:
+        messages += [{"role": "user", "content": user}, {"role": "assistant", "content": reply}]
+    rendered = tokenizer.apply_chat_template(messages, tokenize=False)
+    expected = tokenizer(rendered, add_special_tokens=False)["input_ids"]
+    assert ids == expected[: len(ids)]
+    assert len(expected) - len(ids) <= 1  # ChatML's newline after the end of the last turn
+
+
+def test_history_is_never_rendered_again():
+    tokenizer = _tokenizer(FORGETFUL)
+    _, ids = _conversation(tokenizer, TURNS)
+    assert "<think>go</think>right" in tokenizer.decode(ids)
+
+
+def test_a_reply_that_was_cut_off_is_closed_by_the_template():
+    tokens = ChatTokens(_tokenizer(CHATML))
+    cut = tokens.next("next", tokens.encode("a")[0])
+    closed = tokens.next("next", tokens.closing_id)
+    assert cut == [tokens.closing_id, *closed]
+
+
+def test_a_template_without_a_system_role_lets_the_user_say_it():
+    tokenizer = _tokenizer(NO_SYSTEM)
+    text = tokenizer.decode(ChatTokens(tokenizer).start("be brief", "hello"))
+    assert text.index("user") < text.index("be brief") < text.index("hello")
+
+
+def test_no_system_message_no_system_tokens():
+    tokenizer = _tokenizer()
+    assert "system" not in tokenizer.decode(ChatTokens(tokenizer).start("", "hello"))
+
+
+def test_a_tokenizer_without_a_template_is_refused():
+    tokenizer = _tokenizer()
+    tokenizer.chat_template = None
+    with pytest.raises(ValueError, match="no chat template"):
+        ChatTokens(tokenizer)
+
+
+def test_a_template_that_loses_messages_is_refused():
+    with pytest.raises(ValueError, match="drops messages"):
+        ChatTokens(_tokenizer("{{ messages[-1].content }}"))
+
+
+@given(st.text(st.characters(exclude_categories=["Cs"]), max_size=60))
+def test_tiny_encodes_and_decodes_any_text(text):
+    tokenizer = _TINY
+    tokens = ChatTokens(tokenizer)
+    ids = tokens.encode(text)
+    if not any(i in tokenizer.all_special_ids for i in ids):
+        assert tokens.decode(ids) == text
+
+
+_TINY = _tokenizer()
+
+
+def test_tiny_has_one_token_a_cell_and_a_word():
+    ids = _TINY("#P_O#\nleft || right", add_special_tokens=False)["input_ids"]
+    assert _TINY.convert_ids_to_tokens(ids) == [*"#P_O#", "\n", "left", " ||", " right"]
+
+
+def test_tiny_saves_and_loads_like_any_other(tmp_path):
+    model = tiny_model(_TINY, seed=1)
+    model.save_pretrained(tmp_path)
+    _TINY.save_pretrained(tmp_path)
+    loaded = AutoTokenizer.from_pretrained(tmp_path)
+    _, ids = _conversation(_TINY, TURNS)
+    assert _conversation(loaded, TURNS)[1] == ids
+    assert ChatTokens(loaded).decode(ids) == ChatTokens(_TINY).decode(ids)
+
+
+def test_tiny_weights_depend_on_the_seed_alone():
+    import torch
+
+    torch.manual_seed(1)
+    a = tiny_model(_TINY, seed=7)
+    after = torch.rand(3)
+    torch.manual_seed(1)
+    assert torch.equal(torch.rand(3), after)  # the global generator is as it was
+    b, c = tiny_model(_TINY, seed=7), tiny_model(_TINY, seed=8)
+    weights = [m.get_input_embeddings().weight for m in (a, b, c)]
+    assert torch.equal(weights[0], weights[1])
+    assert not torch.equal(weights[0], weights[2])
