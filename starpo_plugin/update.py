@@ -4,8 +4,9 @@ Micro-batches are cut by a token budget and every loss is normalised over its wh
 the budget changes memory and speed, never the result.
 """
 
+import math
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 import torch
@@ -121,9 +122,11 @@ class Learner:
         for picked in micro_batches(batch.lengths[rows], config.micro_batch_tokens):
             loss = self._loss(batch, targets, rows[picked], totals, critic_totals, sums)
             self.backward(loss)
-        norm = torch.nn.utils.clip_grad_norm_(self.policy.parameters(), config.grad_clip)
-        sums["grad_norm"] = float(norm)
-        if not torch.isfinite(torch.tensor([sums["loss"], sums["grad_norm"]])).all():
+        # apart, so that a critic far off does not shrink the policy's step
+        sums["grad_norm"] = self._clip(self.policy.model.parameters())
+        if self.policy.critic_head is not None:
+            sums["critic_grad_norm"] = self._clip(self.policy.critic_parameters())
+        if not all(math.isfinite(x) for x in sums.values()):
             self._skip(sums)
             return
         self.bad_in_a_row = 0
@@ -181,6 +184,9 @@ class Learner:
         for name, stat in stats.items():
             sums[name] += float(AGGREGATIONS["token-mean"](stat, part.mask, totals))
         return loss
+
+    def _clip(self, parameters: Iterable[torch.nn.Parameter]) -> float:
+        return float(torch.nn.utils.clip_grad_norm_(parameters, self.config.grad_clip))
 
     def _skip(self, sums: dict[str, float]) -> None:
         self.optimizer.zero_grad(set_to_none=True)
