@@ -4,7 +4,9 @@ import json
 import subprocess
 import sys
 import warnings
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager
 from typing import Any
 
 import gymnasium as gym
@@ -112,8 +114,9 @@ def test_threads_do_not_disturb_each_other(id: str):
 # --- vector environments ---
 
 
-def vectors(id: str, **kwargs: Any) -> dict[str, gym.vector.VectorEnv[Any, Any, Any]]:
-    return {
+@contextmanager
+def vectors(id: str, **kwargs: Any) -> Iterator[dict[str, gym.vector.VectorEnv[Any, Any, Any]]]:
+    envs = {
         "sync": gym.make_vec(id, 2, "sync", **kwargs),
         "vector_entry_point": gym.make_vec(id, 2, "vector_entry_point", **kwargs),
         "async": gym.make_vec(id, 2, "async", **kwargs),
@@ -121,40 +124,44 @@ def vectors(id: str, **kwargs: Any) -> dict[str, gym.vector.VectorEnv[Any, Any, 
             id, 2, "async", vector_kwargs={"shared_memory": False}, **kwargs
         ),
     }
+    try:
+        yield envs
+    finally:
+        for env in envs.values():
+            env.close()
+
+
+def play_many(env: gym.vector.VectorEnv[Any, Any, Any]) -> list[Any]:
+    record: list[Any] = [env.reset(seed=9)]
+    rng = np.random.default_rng(0)
+    for _ in range(9):
+        legal = record[-1][-1]["legal_actions"]
+        actions = tuple(rng.choice([*(moves or ()), "nowhere"]).item() for moves in legal)
+        record.append(env.step(actions))
+        assert env.observation_space.contains(record[-1][0])
+    return record
 
 
 @FORKS
 @pytest.mark.parametrize("id", IDS)
 @pytest.mark.parametrize("obs_mode", OBS_MODES)
 def test_every_way_to_make_many_gives_the_same(id: str, obs_mode: str):
-    envs = vectors(id, obs_mode=obs_mode, tile=8, max_episode_steps=5)
-    records: dict[str, list[Any]] = {}
-    for name, env in envs.items():
-        record: list[Any] = [env.reset(seed=9)]
-        rng = np.random.default_rng(0)
-        for _ in range(9):
-            legal = record[-1][-1]["legal_actions"]
-            actions = tuple(rng.choice([*(moves or ()), "nowhere"]).item() for moves in legal)
-            record.append(env.step(actions))
-            assert env.observation_space.contains(record[-1][0]), name
-        assert type(env.reset(seed=9)[0]) is type(record[0][0])
-        env.close()
-        records[name] = record
+    with vectors(id, obs_mode=obs_mode, tile=8, max_episode_steps=5) as envs:
+        records = {name: play_many(env) for name, env in envs.items()}
     texts = [obs if isinstance(obs, tuple) else obs["text"] for obs, *_ in records["async"]]
     assert len(set(texts)) > 1 or obs_mode == "image", "the texts never change"
-    for name in envs:
-        assert_equal(records[name], records["sync"], name)
+    for name, record in records.items():
+        assert_equal(record, records["sync"], name)
 
 
 @FORKS
 def test_texts_in_shared_memory_without_copies():
-    env = gym.make_vec(CORRIDOR_ID, 3, "async", vector_kwargs={"copy": False})
-    texts, _ = env.reset(seed=0, options={"level": "P___"})
-    assert tuple(texts) == ("P___",) * 3
-    env.step(("right", "left", "right"))
-    assert list(texts) == ["_P__", "A wall.\nP___", "_P__"], "a view of what was written last"
-    assert (len(texts), texts[0], texts[1:]) == (3, "_P__", ("A wall.\nP___", "_P__"))
-    env.close()
+    with closing(gym.make_vec(CORRIDOR_ID, 3, "async", vector_kwargs={"copy": False})) as env:
+        texts, _ = env.reset(seed=0, options={"level": "P___"})
+        assert tuple(texts) == ("P___",) * 3
+        env.step(("right", "left", "right"))
+        assert list(texts) == ["_P__", "A wall.\nP___", "_P__"], "a view of what was written last"
+        assert (len(texts), texts[0], texts[1:]) == (3, "_P__", ("A wall.\nP___", "_P__"))
 
 
 # --- the space ---
