@@ -9,7 +9,6 @@ from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Literal
 
 from starpo_plugin.episode import EpisodeSpec
-from starpo_plugin.warmup import Thought
 from text_envs.chat import FORMATS, ChatProtocol
 
 
@@ -78,7 +77,7 @@ class TrainConfig:
     """Demonstrations in an update of the imitation."""
     warmup_lr: float = 2e-3
     """Peak learning rate of the imitation."""
-    warmup_thought: Thought = "facts and plan"
+    warmup_thought: Literal["facts and plan", "plan"] = "facts and plan"
     """What a demonstration thinks: what is on the board and the plan, or the plan alone."""
 
     # --- rollout ---

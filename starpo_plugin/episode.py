@@ -39,4 +39,5 @@ class EpisodeSpec:
                 " 'package:Id-v0')"
             ) from error
         except TypeError as error:  # an argument that it does not have, or no text to read
-            raise ValueError(f"env {self.env_id!r} can't be used: {error}") from error
+            reason = str(error).split(" was raised from the environment creator")[0]
+            raise ValueError(f"env {self.env_id!r} can't be used: {reason}") from error

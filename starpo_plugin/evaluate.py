@@ -16,6 +16,14 @@ EVAL_SEED = 1_000_000
 """First of the evaluation's seeds; the same levels in every run, for every agent."""
 
 
+def device_of(config: TrainConfig) -> torch.device:
+    """Give the device that a config asks for. Raises ``ValueError`` where it isn't there."""
+    if config.device == "cuda" and not torch.cuda.is_available():
+        raise ValueError("device='cuda', but torch sees no CUDA GPU: use device=cpu or auto")
+    gpu = config.device != "cpu" and torch.cuda.is_available()
+    return torch.device("cuda" if gpu else "cpu")
+
+
 class Evaluator:
     """Plays the evaluation levels with the policy; environments are made once.
 

@@ -21,7 +21,7 @@ from starpo_plugin import checkpoint
 from starpo_plugin.batch import collate
 from starpo_plugin.checkpoint import generator_for, number_for
 from starpo_plugin.config import TrainConfig, parse_args
-from starpo_plugin.evaluate import Evaluator, yardsticks
+from starpo_plugin.evaluate import Evaluator, device_of, yardsticks
 from starpo_plugin.filters import FILTERS, group_scores, scale_by_kept
 from starpo_plugin.policy import Policy, load_model
 from starpo_plugin.rollout import Rollouts, Sampling
@@ -184,8 +184,7 @@ class _Run:
 
 
 def _accelerator(config: TrainConfig) -> Accelerator:
-    if config.device == "cuda" and not torch.cuda.is_available():
-        raise ValueError("device='cuda', but torch sees no CUDA GPU: use device=cpu or auto")
+    device_of(config)  # refuses one that isn't there
     project = ProjectConfiguration(project_dir=config.run, logging_dir=config.run)
     accelerator = Accelerator(
         cpu=config.device == "cpu",
