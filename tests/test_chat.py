@@ -71,6 +71,8 @@ def test_its_own_example_is_well_formed(format: str):
         ("<think>a</think><answer>up</answer><answer>down</answer>", ()),
         ("<think>a</think><answer>up<answer>down</answer></answer>", ()),
         ("<think>a</think><think>b</think><answer>up</answer>", ("up",)),
+        ("<think>a</think><answer>up<answer>down</answer>", ()),
+        ("<think>a</think><answer>up</answer>down</answer>", ()),
         ("<think>or <answer>up</answer></think><answer>down</answer>", ()),
         ("<think>so <answer>up</answer></think>", ()),
         ("<think>so <answer></think>up</answer>", ()),

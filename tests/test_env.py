@@ -66,6 +66,9 @@ def test_after_the_end():
     assert env.legal_actions() == ()
     assert env.solve() is None
     assert env.get_state() == CorridorState(2, 1)
+    env.reset(options={"level": "P__"})
+    assert env.legal_actions() == ("left", "right")
+    assert env.step("right")[:3] == ("_P_", -0.1, False)
 
 
 def test_invalid_moves_cost_what_was_said():
