@@ -1,10 +1,13 @@
-"""Command-line options made from ``TrainConfig``: its fields, their defaults, their docstrings."""
+"""What every command can be told: its own options, and fields of ``TrainConfig`` as options.
+
+A docstring is its option's help, here as in the config.
+"""
 
 import ast
 import inspect
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import field, fields, make_dataclass, replace
+from dataclasses import dataclass, field, fields, make_dataclass, replace
 from functools import cache
 from itertools import pairwise
 from typing import Annotated, Any, NamedTuple, TypeVar
@@ -12,6 +15,7 @@ from typing import Annotated, Any, NamedTuple, TypeVar
 import tyro
 
 from starpo_plugin.config import TrainConfig
+from starpo_plugin.play import AgentName
 
 Command = TypeVar("Command")
 
@@ -30,6 +34,83 @@ ENVIRONMENT = (
 """Fields that say what is played and how it is told."""
 PLAYING = (*ENVIRONMENT, "eval_args", "max_reply_tokens", "max_tokens", "device")
 """Fields that a model needs to play, besides itself."""
+IMITATING = (
+    *PLAYING,
+    *("train_args", "eval_episodes", "eval_temperature"),
+    *("model", "tiny_hidden", "tiny_layers", "seed"),
+    *("warmup_updates", "warmup_batch", "warmup_lr", "warmup_thought", "micro_batch_tokens"),
+)
+"""Fields that imitation takes."""
+
+
+Where = Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="CHECKPOINT_OR_RUN")]
+
+
+@dataclass(frozen=True)
+class Beginning:
+    """Where a training run takes its defaults from."""
+
+    preset: Annotated[str | None, tyro.conf.arg(metavar="NAME")] = None
+    """Defaults to start from: starpo_ppo, starpo_grpo or starpo_s; starpo_s unless given."""
+    resume: Annotated[str | None, tyro.conf.arg(metavar="RUN")] = None
+    """Go on from this run folder's last checkpoint; only --iterations may be given besides."""
+
+
+@dataclass(frozen=True)
+class Train(Beginning):
+    """Reinforce a model over whole episodes; write checkpoints, metrics and a report.
+
+    The preset sets the defaults that are shown here, and any option overrides it. The run ends with
+    a table, measured on the test levels: random player, before and after training, oracle.
+    """
+
+
+@dataclass(frozen=True)
+class Warmup:
+    """Imitate the environment's oracle; write a model that starpo train --model can begin with."""
+
+    out: str
+    """Folder for the model; it must not be there yet."""
+
+
+@dataclass(frozen=True)
+class Eval:
+    """Measure a model beside a random player and the oracle, each with its 95 % interval.
+
+    Defaults are what the model was trained with; another --env drops the old --env-args.
+    """
+
+    where: Where
+    """A run folder (its last checkpoint), a checkpoint, or a model by folder or hub name."""
+    seed: int | None = None
+    """First of the levels' seeds; unless given, the levels are those of every run's evaluations."""
+
+
+@dataclass(frozen=True)
+class Play:
+    """Watch one episode in the terminal: what the model sees, thinks, does and earns."""
+
+    where: Where = ""
+    """A run folder (its last checkpoint), a checkpoint, or a model by folder or hub name."""
+    seed: int = 0
+    """Of the level and of the sampling."""
+    agent: AgentName = "model"
+    """Who plays: the model, or without one the random player or the oracle."""
+    video: Annotated[str | None, tyro.conf.arg(metavar="FILE")] = None
+    """Also write the episode to this .mp4 or .gif file."""
+
+
+@dataclass(frozen=True)
+class Report:
+    """Write a run, finished or not, as one HTML page that needs no other file and no network."""
+
+    run: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
+    """The run's folder."""
+    out: Annotated[str | None, tyro.conf.arg(metavar="FILE")] = None
+    """The page; report.html in the run's folder unless given."""
+
+
+# --- fields of the config as options ---
 
 
 class FieldNote(NamedTuple):

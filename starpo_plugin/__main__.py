@@ -1,0 +1,340 @@
+"""``starpo``: train, measure and watch a language model that plays text environments."""
+
+import io
+import json
+import os
+import shlex
+import shutil
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import fields, replace
+from difflib import get_close_matches
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+import tyro
+from rich.console import Console
+
+from starpo_plugin import options
+from starpo_plugin.config import PRESETS, TrainConfig, parse_args, preset, to_dict
+from starpo_plugin.console import ConsoleWatcher, score_table
+from starpo_plugin.locate import NOTE, locate
+from starpo_plugin.play import Narrator, check_video, play_model, play_yardstick, record
+from starpo_plugin.run_folder import RunFolder, score_dict
+from text_envs.agents import Score
+
+if TYPE_CHECKING:
+    from starpo_plugin.policy import Policy
+
+HELP = """\
+usage: starpo COMMAND ...
+
+Train a language model to play text environments by StarPO, and see what it learned.
+
+  train    reinforce a model over whole episodes; writes a run folder
+             starpo train --preset starpo_s --warmup-updates 400 --actor-lr 1e-4 --run runs/x
+             starpo train --resume runs/x
+  warmup   only imitate the environment's oracle; writes a model to train from
+             starpo warmup --out models/sokoban --warmup-updates 400
+  eval     success of a run or a model, beside a random player and the oracle
+             starpo eval runs/x --episodes 1000
+  play     watch one episode in the terminal, or record it
+             starpo play runs/x --seed 7 --video episode.mp4
+  report   write a run as one HTML page: curves, yardsticks, sample episodes
+             starpo report runs/x
+
+starpo COMMAND --help explains every option. STARPO_TRACEBACK=1 shows where an error comes from.
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command; ``argv`` without the program's name.
+
+    Returns the exit code: 0; 2 for a call that can't work; 1 for a run that broke off; 130 after
+    Ctrl-C.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a terminal without the square-root sign shows ?
+            stream.reconfigure(errors="replace")
+    name, *rest = (sys.argv[1:] if argv is None else list(argv)) or ["--help"]
+    if name in ("-h", "--help", "help"):
+        print(HELP, end="")
+        return 0
+    if name not in COMMANDS:
+        return _fail(f"there is no command {name!r}{_meant(name, COMMANDS)}", 2)
+    try:
+        return COMMANDS[name](rest)
+    except SystemExit as stop:  # tyro has said what is wrong, or has helped
+        return stop.code if isinstance(stop.code, int) else 2
+    except KeyboardInterrupt:
+        return _fail("stopped", 130)
+    except BrokenPipeError:  # who read the output has read enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except (ValueError, OSError) as error:
+        if os.environ.get("STARPO_TRACEBACK"):
+            raise
+        return _fail(str(error), 2 if isinstance(error, ValueError) else 1)
+
+
+# --- commands ---
+
+
+def train_command(argv: Sequence[str]) -> int:
+    """``starpo train``: a run from its first iteration, or from where it was left, to its table."""
+    config, resume = _train_options(argv)
+    config.check()
+    for arguments in (config.train_args, config.eval_args):  # before anything is written
+        config.episodes().make(**parse_args(arguments)).close()
+    _hush()
+    from starpo_plugin.checkpoint import CheckpointError
+    from starpo_plugin.report import score_rows, write_report
+    from starpo_plugin.train import train
+    from starpo_plugin.update import TooManyBadUpdates
+
+    console, folder = _console(), RunFolder(config.run)
+    _announce(console, config)
+    try:
+        with ConsoleWatcher(console) as watcher:
+            last = train(config, watcher, resume)
+    except (KeyboardInterrupt, OSError, CheckpointError, TooManyBadUpdates) as error:
+        if isinstance(error, KeyboardInterrupt):
+            return _fail(f"stopped; {_way_on(config)}", 130)
+        return _fail(f"{error}; {_way_on(config, isinstance(error, TooManyBadUpdates))}", 1)
+    report = write_report(folder.path)
+    console.print(score_table(score_rows(folder), f"{config.env}, {_levels(config)}"))
+    for label, path in (("checkpoint", last), ("report", report)):
+        console.print(f"{label:>10}  {path}", soft_wrap=True, markup=False)
+    return 0
+
+
+def warmup_command(argv: Sequence[str]) -> int:
+    """``starpo warmup``: imitation alone, into a model folder."""
+    default = replace(TrainConfig(), warmup_updates=400)
+    command, config = options.parse(
+        options.Warmup, argv, "starpo warmup", default, options.IMITATING
+    )
+    out = Path(command.out)
+    if out.exists():
+        raise ValueError(f"--out {command.out} is there already: choose another folder")
+    config.check()
+    _hush()
+    from starpo_plugin.evaluate import Evaluator, yardsticks
+    from starpo_plugin.play import load_player
+    from starpo_plugin.train import warm_up
+
+    policy, tokens = load_player(config)
+    console = _console()
+    with ConsoleWatcher(console) as watcher:
+        warm_up(policy, tokens, config, watcher)
+        _write_model(policy, config, out)
+        watcher.stage("evaluation", config.eval_episodes)
+        score, _ = Evaluator(policy, tokens, config).run(lambda done, _: watcher.step(done, ""))
+    _print_scores(console, config, "after imitation", score, yardsticks(config))
+    console.print(f"     model  {out}", soft_wrap=True, markup=False)
+    return 0
+
+
+def eval_command(argv: Sequence[str]) -> int:
+    """``starpo eval``: one model's success beside the yardsticks."""
+    names = (*options.PLAYING, "eval_episodes", "eval_temperature")
+    renamed = {"eval_episodes": "episodes", "eval_temperature": "temperature"}
+    command, config = _located(options.Eval, argv, "starpo eval", names, renamed)
+    config.check()
+    _hush()
+    from starpo_plugin.evaluate import EVAL_SEED, Evaluator, yardsticks
+    from starpo_plugin.play import load_player
+
+    seed = EVAL_SEED if command.seed is None else command.seed
+    measured = yardsticks(config, seed)
+    policy, tokens = load_player(config)
+    console = _console()
+    with ConsoleWatcher(console) as watcher:
+        watcher.stage("evaluation", config.eval_episodes)
+        evaluator = Evaluator(policy, tokens, config, seed)
+        score, _ = evaluator.run(lambda done, _: watcher.step(done, ""))
+    _print_scores(console, config, command.where, score, measured)
+    return 0
+
+
+def play_command(argv: Sequence[str]) -> int:
+    """``starpo play``: one episode, told as it is played."""
+    renamed = {"eval_temperature": "temperature"}
+    names = (*options.PLAYING, "eval_temperature")
+    command, config = _located(options.Play, argv, "starpo play", names, renamed)
+    if command.agent == "model" and not command.where:
+        raise ValueError("play needs CHECKPOINT_OR_RUN (or --agent random, or --agent oracle)")
+    config.check()
+    if command.video is not None:
+        check_video(command.video)  # before a long episode, not after it
+    console = _console()
+    narrator = Narrator(console, config)
+    with console.status("thinking") if console.is_terminal else nullcontext():
+        if command.agent == "model":
+            _hush()
+            played = play_model(config, command.seed, narrator.turn)
+        else:
+            played = play_yardstick(config, command.agent, command.seed, narrator.turn)
+    narrator.end(played)
+    if command.video is not None:
+        console.print(f"video: {record(config, played, command.video)}", markup=False)
+    return 0
+
+
+def report_command(argv: Sequence[str]) -> int:
+    """``starpo report``: the page of a run."""
+    command = tyro.cli(options.Report, args=list(argv), prog="starpo report")
+    from starpo_plugin.report import write_report
+
+    print(write_report(command.run, command.out))
+    return 0
+
+
+COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
+    "train": train_command,
+    "warmup": warmup_command,
+    "eval": eval_command,
+    "play": play_command,
+    "report": report_command,
+}
+
+
+# --- options ---
+
+
+def _train_options(argv: Sequence[str]) -> tuple[TrainConfig, bool]:
+    """Read the options of ``train``: the config, and whether a run is to go on."""
+    begin, _ = tyro.cli(
+        options.Beginning, args=list(argv), return_unknown_args=True, add_help=False
+    )
+    names = [f.name for f in fields(TrainConfig)]
+    if begin.resume is None:
+        chosen = begin.preset or "starpo_s"
+        if chosen not in PRESETS:
+            choices = ", ".join(PRESETS)
+            meant = _meant(chosen, PRESETS)
+            raise ValueError(f"preset {chosen!r} is not one of {choices}{meant}")
+        return options.parse(options.Train, argv, "starpo train", preset(chosen), names)[1], False
+    folder = RunFolder(begin.resume)
+    saved = replace(folder.config(), run=begin.resume)
+    _, config = options.parse(options.Train, argv, "starpo train", saved, names)
+    changed = [n for n in names if getattr(config, n) != getattr(saved, n) and n != "iterations"]
+    if begin.preset is not None:
+        changed.insert(0, "preset")
+    if changed:
+        flags = ", ".join("--" + name.replace("_", "-") for name in changed)
+        raise ValueError(
+            f"--resume goes on as the run was configured, so {flags} can't be given with it"
+            " (only --iterations can); for other settings begin a new run with --model"
+        )
+    if config.iterations < saved.iterations:
+        raise ValueError(
+            f"--iterations {config.iterations} is less than the {saved.iterations} that the run was"
+            " begun with: a run can only be made longer"
+        )
+    if config != saved:
+        folder.write_config(config)
+    return config, True
+
+
+Located = TypeVar("Located", options.Eval, options.Play)
+
+
+def _located(
+    command: type[Located],
+    argv: Sequence[str],
+    prog: str,
+    names: Sequence[str],
+    renamed: Mapping[str, str],
+) -> tuple[Located, TrainConfig]:
+    """Read a command line whose defaults are what the model that it names was trained with."""
+    first, _ = options.parse(command, argv, prog, TrainConfig(), names, renamed)
+    known = locate(first.where) if first.where else TrainConfig()
+    parsed, config = options.parse(command, argv, prog, known, names, renamed)
+    if config.env != known.env:  # what was said of the old environment says nothing of this one
+        known = replace(known, env_args=(), rules=None)
+        parsed, config = options.parse(command, argv, prog, known, names, renamed)
+    return parsed, config
+
+
+def _meant(given: str, known: Iterable[str]) -> str:
+    close = get_close_matches(given, known, n=1)
+    return f"; did you mean {close[0]!r}?" if close else f"; there are {', '.join(known)}"
+
+
+# --- what is said ---
+
+
+def _console() -> Console:
+    return Console(highlight=False)
+
+
+def _fail(message: str, code: int) -> int:
+    print(f"starpo: {message}", file=sys.stderr)
+    return code
+
+
+def _hush() -> None:
+    """Keep transformers' own progress bars and remarks out of ours."""
+    from transformers.utils import logging
+
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+
+
+def _announce(console: Console, config: TrainConfig) -> None:
+    episodes = f"{config.iterations} iterations of {config.groups} x {config.members} episodes"
+    line = f"{config.env}, model {config.model}, {config.advantage}: {episodes}, into {config.run}"
+    console.print(line, soft_wrap=True, markup=False, style="bold")
+    if config.model == "tiny" and config.actor_lr < 1e-5:
+        console.print(
+            f"note: --actor-lr {config.actor_lr:g} suits pretrained models; one made from scratch"
+            " needs about --actor-lr 1e-4 --critic-lr 1e-3, and --warmup-updates to begin with",
+            soft_wrap=True,
+            style="yellow",
+        )
+
+
+def _way_on(config: TrainConfig, diverged: bool = False) -> str:
+    """Say how to go on with a run that broke off."""
+    from starpo_plugin.checkpoint import checkpoints
+
+    run = shlex.quote(config.run)
+    saved = checkpoints(RunFolder(config.run).checkpoints)
+    if not saved:
+        return f"it has no checkpoint yet: starpo train --resume {run} begins it again"
+    iteration, path = saved[-1]
+    if diverged:
+        gentler = f"--actor-lr {config.actor_lr / 3:.1g} --run OTHER"
+        return f"the last good checkpoint can begin another run: --model {path} {gentler}"
+    return f"go on from iteration {iteration} with: starpo train --resume {run}"
+
+
+def _levels(config: TrainConfig) -> str:
+    arguments = " ".join((*config.env_args, *config.eval_args))
+    return f"{config.eval_episodes} episodes" + (f", {arguments}" if arguments else "")
+
+
+def _print_scores(
+    console: Console, config: TrainConfig, name: str, score: Score, measured: dict[str, Score]
+) -> None:
+    """Print a model's score between random player and oracle."""
+    rows = {"random": measured["random"], name: score}
+    rows |= {"oracle": measured["oracle"]} if "oracle" in measured else {}
+    plain = {agent: score_dict(s) for agent, s in rows.items()}
+    console.print(score_table(plain, f"{config.env}, {_levels(config)}"))
+
+
+def _write_model(policy: "Policy", config: TrainConfig, out: Path) -> None:
+    """Write a model and the config that made it, whole or not at all."""
+    draft = out.with_name(f".new-{out.name}")
+    shutil.rmtree(draft, ignore_errors=True)
+    draft.mkdir(parents=True)
+    policy.save(draft)
+    (draft / NOTE).write_text(json.dumps(to_dict(config), indent=2) + "\n")
+    draft.rename(out)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,45 @@
+"""What a user means by CHECKPOINT_OR_RUN."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+from starpo_plugin.config import TrainConfig, from_dict
+from starpo_plugin.run_folder import RunFolder
+
+NOTE = "starpo.json"
+"""Beside a model that ``starpo warmup`` wrote: the config that it was trained with."""
+
+
+def locate(text: str) -> TrainConfig:
+    """Find a model and how it was trained: the config, with ``model`` set to where it is.
+
+    Args:
+        text: a run folder (its last checkpoint), one of its checkpoints, a model that ``starpo
+            warmup`` wrote, or any other model by folder or hub name (the default config).
+
+    Raises:
+        ValueError: a run that has no checkpoint yet.
+    """
+    path = Path(text)
+    if (path / "config.json").exists() and not (path / "tokenizer_config.json").exists():
+        config = RunFolder(path).config()
+        return replace(config, run=text, model=str(last_checkpoint(path)))
+    if path.resolve().parent.name == "checkpoints" and (path / "state.json").exists():
+        return replace(RunFolder(path.resolve().parent.parent).config(), model=text)
+    if (path / NOTE).exists():
+        return replace(from_dict(json.loads((path / NOTE).read_text())), model=text)
+    return TrainConfig(model=text)
+
+
+def last_checkpoint(run: Path) -> Path:
+    """Give the last complete checkpoint of a run. Raises ``ValueError`` if there is none yet."""
+    from starpo_plugin.checkpoint import checkpoints  # loads torch, which a typing error need not
+
+    found = checkpoints(RunFolder(run).checkpoints)
+    if not found:
+        raise ValueError(
+            f"run {run} has no checkpoint yet: it writes its first one after the imitation"
+            f" (starpo train --resume {run} goes on with it)"
+        )
+    return found[-1][1]
