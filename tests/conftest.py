@@ -5,7 +5,7 @@ import pytest
 from hypothesis import settings
 
 # fast: the same few cases every time. deep: other, more cases every time, in CI or when asked for.
-settings.register_profile("fast", max_examples=20, deadline=None, database=None, derandomize=True)
+settings.register_profile("fast", max_examples=15, deadline=None, database=None, derandomize=True)
 settings.register_profile("deep", max_examples=200, deadline=None, database=None, print_blob=True)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "fast"))
 

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from text_envs.env import MAX_ACTION, MAX_NOTE
 from text_envs.game import PRINTABLE, Game, Outcome
 from text_envs.testing.strategies import (
+    HOSTILE,
     NEAR_MISSES,
     arbitrary_text,
     choices,
@@ -105,8 +106,7 @@ def parse_never_raises(game: Game[Any], data: st.DataObject) -> None:
     state = data.draw(states(game))
     moves = known_moves(game, state)
     texts = [resolve(choice, moves) for choice in data.draw(choices())]
-    texts += [data.draw(arbitrary_text())]
-    for text in texts:
+    for text in (*texts, data.draw(arbitrary_text()), *HOSTILE):
         move = game.parse(state, text)
         assert move == game.parse(state, text), f"parse({text!r:.100}) differs from call to call"
         if move is None:
