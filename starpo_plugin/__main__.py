@@ -147,14 +147,14 @@ def eval_command(argv: Sequence[str]) -> int:
     from starpo_plugin.play import load_player
 
     seed = EVAL_SEED if command.seed is None else command.seed
-    measured = yardsticks(config, seed)
     policy, tokens = load_player(config)
+    measured = yardsticks(config, seed)
     console = _console()
     with ConsoleWatcher(console) as watcher:
         watcher.stage("evaluation", config.eval_episodes)
         evaluator = Evaluator(policy, tokens, config, seed)
         score, _ = evaluator.run(lambda done, _: watcher.step(done, ""))
-    _print_scores(console, config, command.where, score, measured)
+    _print_scores(console, config, "model", score, measured)
     return 0
 
 

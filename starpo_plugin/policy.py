@@ -166,13 +166,13 @@ def load_model(name_or_path: str, dtype: torch.dtype = torch.float32) -> tuple[A
 
     Raises ``ValueError`` that names the model and what to check when there is none.
     """
-    from transformers import AutoModelForCausalLM, AutoTokenizer  # seconds to import, needed here
-
     if _is_missing_folder(name_or_path):
         raise ValueError(
             f"model {name_or_path!r} can't be loaded: there is no such folder; give 'tiny', the"
             " folder of a saved model, or the hub name of a causal language model"
         )
+    from transformers import AutoModelForCausalLM, AutoTokenizer  # seconds to import, needed here
+
     try:
         tokenizer = AutoTokenizer.from_pretrained(name_or_path)
         model = AutoModelForCausalLM.from_pretrained(name_or_path, dtype=dtype)

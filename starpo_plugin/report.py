@@ -177,7 +177,9 @@ def _tiles(config: TrainConfig, metrics: Records, evals: Records) -> list[tuple[
         tiles.append((_percent(last["success"]), "success", interval))
         if last["iteration"] > 0:
             gain = 100 * (last["success"] - first["success"])
-            tiles.append((f"{gain:+.1f}", "points gained", f"from {_percent(first['success'])}"))
+            tiles.append(
+                (f"{gain:+.1f}", "points", f"from {_percent(first['success'])} at the start")
+            )
     done = max((int(m["iteration"]) for m in metrics), default=0)
     episodes = done * config.groups * config.members
     tiles.append((f"{done}", f"of {config.iterations} iterations", f"{episodes:,} episodes"))

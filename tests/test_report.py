@@ -1,0 +1,264 @@
+import json
+import math
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from starpo_plugin.charts import Level, Series, chart
+from starpo_plugin.config import TrainConfig, starpo_s
+from starpo_plugin.console import visible
+from starpo_plugin.report import PLOTS, score_rows, write_report
+from starpo_plugin.run_folder import RunFolder
+from starpo_plugin.trajectory import Trajectory, Turn
+from text_envs.agents import Score
+
+HOSTILE = (
+    "<script>alert('x')</script></pre>{{ 7 * 7 }}<img src=x onerror=alert(1)>"
+    "\x1b[2J\x00\u202e\ud800"
+)
+METRICS = {key for plot in PLOTS for key in plot.metrics if "." not in key} | {"success"}
+
+
+def episode(seed: int, reply: str, *, success: bool = False, well_formed: bool = True):
+    info = {
+        "actions": ("up", HOSTILE),
+        "well_formed": well_formed,
+        "action_is_valid": well_formed,
+    }
+    turn = Turn((1,), (2,), (-0.5,), f"the board\n{HOSTILE}", reply, 0.5, info)
+    return Trajectory("Some-v0", seed, 0, 0, (turn,), success, "terminated", "the rules")
+
+
+def a_run(path: Path, iterations: int = 40, every: int = 10, **changes) -> RunFolder:
+    """A run folder in the trainer's own words; ``iterations`` of 40 planned ones are over."""
+    folder = RunFolder(path)
+    folder.create(TrainConfig(run=str(path), iterations=40, warmup_updates=5, **changes))
+    folder.yardsticks({"random": Score(64, 12, 0.1, 9.0), "oracle": Score(64, 64, 1.0, 4.0)})
+    for i in range(iterations + 1):
+        if i > 0:
+            values = {name: math.sin(i) + 1 for name in METRICS}
+            folder.metrics(i, values, {"rollout": 1.5, "update": 0.5})
+        if i % every == 0:
+            reply = f"<think>thought {i} {HOSTILE}</think><answer>up</answer>"
+            played = [episode(s, reply, success=i > 0) for s in (100, 101)]
+            folder.evaluation(i, Score(64, 20 + i, 0.2, 8.0), played)
+    return folder
+
+
+class Page(HTMLParser):
+    """Checks that elements nest, and keeps what could load or run something."""
+
+    VOID = ("meta", "img", "br", "link", "input")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.tags: list[str] = []
+        self.attributes: list[tuple[str, str | None]] = []
+        self.text = ""
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        self.attributes += attrs
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        self.tags.append(tag)
+        self.attributes += attrs
+
+    def handle_endtag(self, tag):
+        assert self.open, f"</{tag}> closes nothing"
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.text += data
+
+
+def read(path: Path) -> Page:
+    page = Page()
+    page.feed(path.read_text(encoding="utf-8"))
+    page.close()
+    assert page.open == []
+    return page
+
+
+def test_a_finished_run_shows_yardsticks_curves_and_episodes(tmp_path):
+    page = read(write_report(a_run(tmp_path).path))
+    for words in ("random", "after imitation", "after StarPO", "oracle", "18.8", "100.0", "64"):
+        assert words in page.text
+    assert page.tags.count("svg") == 1 + len(PLOTS)
+    for plot in PLOTS:
+        assert plot.title in page.text
+    for words in ("Iteration 0", "Iteration 20", "Iteration 40", "Level seed 100", "thought 20"):
+        assert words in page.text
+    assert "thought 10" not in page.text  # three columns: first, middle, last
+    assert "unfinished" not in page.text
+
+
+def test_the_page_needs_no_network_and_runs_nothing(tmp_path):
+    path = write_report(a_run(tmp_path).path)
+    page = read(path)
+    names = {name for name, _ in page.attributes}
+    assert not {"script", "link", "img", "iframe", "object", "form", "a"} & set(page.tags)
+    assert not {"src", "href", "action", "data"} & names
+    assert not [n for n in names if n.startswith("on")]
+    source = path.read_text()
+    assert "url(" not in source
+    assert "@import" not in source
+    assert "default-src 'none'" in source
+
+
+def test_what_models_and_environments_write_is_shown_not_obeyed(tmp_path):
+    path = write_report(a_run(tmp_path).path)
+    source, page = path.read_text(encoding="utf-8"), read(path)
+    assert "<script" not in source
+    assert "&lt;script&gt;alert(&#39;x&#39;)&lt;/script&gt;" in source
+    assert "{{ 7 * 7 }}" in page.text
+    assert not {"\x1b", "\x00", "\u202e"} & set(source)
+
+
+def test_hostile_settings_are_escaped_too(tmp_path):
+    source = write_report(a_run(tmp_path, rules=HOSTILE, env=HOSTILE, model=HOSTILE).path)
+    page = read(source)
+    assert not {"script", "img"} & set(page.tags)
+    assert not set(source.read_text()) & {"\x1b", "\x00"}
+
+
+def test_an_ill_formed_reply_is_shown_whole(tmp_path):
+    folder = a_run(tmp_path, iterations=0)
+    bad = episode(7, "no tags at all", well_formed=False)
+    folder.evaluation(40, Score(4, 1, 0.0, 3.0), [bad])
+    page = read(write_report(folder.path))
+    assert "no tags at all" in page.text
+    assert "ill-formed" in page.text
+    assert "invalid move" in page.text
+
+
+@pytest.mark.parametrize("iterations", [0, 1, 7])
+def test_unfinished_runs_and_single_points(tmp_path, iterations):
+    page = read(write_report(a_run(tmp_path, iterations).path))
+    assert "unfinished" in page.text
+    assert "after imitation" in page.text
+    assert "nan" not in "".join(
+        v or "" for n, v in page.attributes if n in ("d", "x", "y", "points")
+    )
+
+
+def test_a_run_that_only_has_a_config(tmp_path):
+    folder = RunFolder(tmp_path)
+    folder.create(starpo_s())
+    page = read(write_report(tmp_path))
+    for words in (
+        "Nothing was evaluated yet",
+        "No iteration is over",
+        "No episodes",
+        "no data yet",
+    ):
+        assert words in page.text
+
+
+def test_a_last_line_that_a_kill_cut_short(tmp_path):
+    folder = a_run(tmp_path, iterations=5)
+    with (tmp_path / "metrics.jsonl").open("a") as file:
+        file.write('{"iteration": 6, "succ')
+    assert "5" in read(write_report(folder.path)).text
+
+
+def test_values_that_are_not_finite_or_not_there_leave_gaps(tmp_path):
+    folder = a_run(tmp_path, iterations=3)
+    folder.metrics(4, {"success": 0.5, "grad_norm": math.nan}, {"rollout": 1.0})
+    folder.metrics(5, {"success": 0.5, "grad_norm": math.inf}, {})
+    folder.metrics(6, {"success": 0.5, "grad_norm": 1.0}, {"rollout": 1.0})
+    source = write_report(folder.path).read_text()
+    assert not re.search(r'="[^"]*\b(nan|inf)\b', source)
+
+
+def test_metrics_nobody_planned_a_chart_for_are_drawn_anyway(tmp_path):
+    folder = a_run(tmp_path, iterations=0)
+    folder.metrics(1, {"success": 0.5, "a_new_metric": 2.0}, {})
+    page = read(write_report(folder.path))
+    assert "a new metric" in page.text
+
+
+def test_the_best_is_named_where_it_beats_the_last(tmp_path):
+    folder = a_run(tmp_path, iterations=30)
+    folder.evaluation(40, Score(64, 30, 0.2, 8.0), [])
+    rows = score_rows(folder)
+    assert list(rows) == [
+        "random",
+        "after imitation",
+        "best, iteration 30",
+        "after StarPO",
+        "oracle",
+    ]
+    assert rows["best, iteration 30"]["success"] == 50 / 64
+
+
+def test_a_report_is_replaced_and_can_go_elsewhere(tmp_path):
+    folder = a_run(tmp_path / "run", iterations=1)
+    first = write_report(folder.path).read_text()
+    assert write_report(folder.path).read_text() == first
+    assert write_report(folder.path, tmp_path / "page.html").read_text() == first
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["page.html", "run"]
+
+
+def test_what_is_no_run_is_refused_by_name(tmp_path):
+    with pytest.raises(ValueError, match=f"{tmp_path} is not a run folder"):
+        write_report(tmp_path)
+    a_run(tmp_path)
+    (tmp_path / "evals.jsonl").write_text("not json\n{}\n")
+    with pytest.raises(ValueError, match=r"evals\.jsonl, line 1"):
+        write_report(tmp_path)
+
+
+def test_settings_show_every_field_with_its_help(tmp_path):
+    page = read(write_report(a_run(tmp_path).path))
+    for name in json.loads((tmp_path / "config.json").read_text()):
+        assert name in page.text
+    assert ("title", "Width of a tiny model.") in page.attributes
+
+
+# --- charts ---
+
+
+def coordinates(svg: str, kind: str) -> list[tuple[float, float]]:
+    found = re.search(rf'<path class="line {kind}" d="M([^"]+)"', svg)
+    assert found
+    return [tuple(map(float, p.split())) for p in found[1].split("L")]  # type: ignore[misc]
+
+
+def test_a_line_goes_up_where_its_values_do():
+    places = coordinates(chart([Series("x", [(0, 0.0), (1, 0.5), (2, 1.0)])], percent=True), "a")
+    (x0, y0), (x1, y1), (x2, y2) = places
+    assert x1 - x0 == pytest.approx(x2 - x1)
+    assert y0 > y1 > y2
+    assert y0 - y1 == pytest.approx(y1 - y2)
+
+
+def test_a_gap_breaks_the_line_and_long_series_are_averaged():
+    gap = chart([Series("x", [(0, 1.0), (1, 2.0), (2, math.nan), (3, 1.0), (4, 2.0)])])
+    assert gap.count("<path") == 2
+    long = [(float(i), float(i % 2)) for i in range(5000)]
+    places = coordinates(chart([Series("x", long)]), "a faint")
+    assert len(places) == 400
+    assert len({y for _, y in places}) < 60  # neighbours 0 and 1 average out
+
+
+@pytest.mark.parametrize("value", [0.0, -3.5, 1e-9, 1e12])
+def test_one_value_can_be_drawn(value):
+    svg = chart([Series("x", [(5, value)])], levels=[Level("<b>", value)])
+    assert "nan" not in svg
+    assert "&lt;b&gt;" in svg
+
+
+def test_nothing_to_draw_says_so():
+    assert "no data yet" in chart([])
+    assert "no data yet" in chart([Series("x", [(0, math.nan)])])
+
+
+def test_visible_keeps_text_and_replaces_what_would_act():
+    assert visible("a√b\nc d") == "a√b\nc d"
+    assert visible("\x1b[31m\x07\u202e\ud800\t\r") == "\ufffd[31m" + "\ufffd" * 5
