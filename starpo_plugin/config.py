@@ -73,12 +73,14 @@ class TrainConfig:
     """
     warmup_updates: int = 0
     """Updates of imitation of the oracle before the first rollout."""
-    warmup_batch: int = 64
+    warmup_batch: int = 32
     """Demonstrations in an update of the imitation."""
-    warmup_lr: float = 2e-3
+    warmup_lr: float = 3e-3
     """Peak learning rate of the imitation."""
-    warmup_thought: Literal["facts and plan", "plan"] = "facts and plan"
-    """What a demonstration thinks: what is on the board and the plan, or the plan alone."""
+    warmup_thought: Literal["facts", "plan", "facts and plan"] = "facts"
+    """What a demonstration thinks: facts (what is on the board), plan, or facts and plan. A plan
+    that stays in the context is copied in later turns rather than made anew, which teaches less.
+    """
 
     # --- rollout ---
     groups: int = 8

@@ -14,8 +14,8 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from transformers import DynamicCache
 
+from starpo_plugin.cache import new_cache
 from starpo_plugin.policy import Policy
 
 
@@ -64,7 +64,7 @@ class Engine:
         self._history = [list(p) for p in prompts for _ in range(repeats)]
         self._pending = [[h[-1]] for h in self._history]
         device = self._policy.device
-        self._cache = DynamicCache(config=self._policy.model.config)
+        self._cache = new_cache(self._policy.model.config)
         self._seen = torch.zeros(len(prompts), 0, dtype=torch.long, device=device)
         if self._keep_cache and any(len(p) > 1 for p in prompts):
             # the last token stays pending: its logits are what the first draw needs
@@ -168,7 +168,7 @@ class Engine:
         return self._policy.logits(hidden[:, -1])
 
     def _forget(self) -> None:
-        self._cache = DynamicCache(config=self._policy.model.config)
+        self._cache = new_cache(self._policy.model.config)
         self._seen = self._seen.new_zeros(len(self._history), 0)
         self._pending = [list(h) for h in self._history]
 

@@ -258,11 +258,10 @@ def warm_up(policy: Policy, tokens: ChatTokens, config: TrainConfig, watcher: Wa
 
 
 def _optimizer(policy: Policy, config: TrainConfig) -> torch.optim.Optimizer:
-    critic = policy.critic_parameters()
-    known = {id(p) for p in critic}
-    actor = [p for p in policy.parameters() if id(p) not in known]
-    groups = [{"params": actor, "lr": config.actor_lr}, {"params": critic, "lr": config.critic_lr}]
-    return torch.optim.AdamW([g for g in groups if g["params"]], betas=(0.9, 0.999), weight_decay=0)
+    groups = [{"params": list(policy.model.parameters()), "lr": config.actor_lr}]
+    if policy.critic_head is not None:
+        groups.append({"params": policy.critic_parameters(), "lr": config.critic_lr})
+    return torch.optim.AdamW(groups, betas=(0.9, 0.999), weight_decay=0)
 
 
 # --- evaluation ---

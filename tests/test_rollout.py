@@ -17,7 +17,7 @@ from text_envs.chat import ChatProtocol
 
 @pytest.fixture(scope="module")
 def policy() -> Policy:
-    return small_policy(spread=8.0)
+    return small_policy(spread=2.0)
 
 
 def _same(a, b) -> bool:
@@ -34,7 +34,7 @@ def test_replies_end_at_different_places(policy):
 @settings(max_examples=6)
 @given(seed=st.integers(0, 99), groups=st.integers(1, 4), members=st.integers(1, 4))
 def test_the_kept_cache_gives_what_reading_anew_gives(seed, groups, members):
-    policy = small_policy(seed, spread=8.0)
+    policy = small_policy(seed, spread=2.0)
     kept, anew = (
         play(policy, groups=groups, members=members, seed=seed, keep_cache=k) for k in (True, False)
     )

@@ -23,7 +23,7 @@ def _learner(policy: Policy, reference: Policy | None = None, **changes: Any) ->
 
 
 def _policy(**changes: Any) -> Policy:
-    policy = small_policy(spread=8.0, critic=changes.get("critic", "shared"))
+    policy = small_policy(spread=2.0, critic=changes.get("critic", "shared"))
     if policy.critic_head is not None:
         torch.nn.init.normal_(policy.critic_head.weight, generator=torch.Generator().manual_seed(1))
     return policy
@@ -118,7 +118,7 @@ def test_the_loss_is_that_of_the_equations():
 @pytest.mark.parametrize("critic", ["shared", "separate"])
 @pytest.mark.parametrize("advantage", sorted(WITH_CRITIC))
 def test_a_critic_learns_and_its_kind_matters(critic, advantage):
-    policy = small_policy(spread=8.0, critic=critic)
+    policy = small_policy(spread=2.0, critic=critic)
     _, batch = _batch(policy)
     config = dataclasses.replace(FAST, advantage=advantage, value_coef=1.0)
     learner = Learner(policy, None, config, torch.optim.Adam(policy.critic_parameters(), lr=1e-2))
@@ -129,13 +129,13 @@ def test_a_critic_learns_and_its_kind_matters(critic, advantage):
 
 
 def test_no_critic_no_value_loss():
-    policy = small_policy(spread=8.0)
+    policy = small_policy(spread=2.0)
     _, batch = _batch(policy)
     assert "value_loss" not in _updated(policy, batch, advantage="grpo")[0]
 
 
 def test_what_paid_becomes_likelier():
-    policy = small_policy(spread=8.0)
+    policy = small_policy(spread=2.0)
     played, batch = _batch(policy)
     config = dataclasses.replace(FAST, advantage="grpo", whiten=False, entropy_coef=0.0)
     learner = Learner(policy, None, config, torch.optim.SGD(policy.parameters(), lr=0.05))
@@ -148,9 +148,9 @@ def test_what_paid_becomes_likelier():
 
 
 def test_kl_to_the_reference_pulls_back():
-    policy = small_policy(spread=8.0)
+    policy = small_policy(spread=2.0)
     _, batch = _batch(policy)
-    reference = small_policy(seed=5, spread=8.0)
+    reference = small_policy(seed=5, spread=2.0)
     for kl_in in ("reward", "loss"):
         changes = {"kl_coef": 0.5, "kl_in": kl_in, "kl": "k2", "advantage": "rloo"}
         policy_a = copy.deepcopy(policy)
