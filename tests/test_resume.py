@@ -1,0 +1,185 @@
+"""Interrupted runs: what a kill or a full disk leaves behind, and that going on changes nothing."""
+
+import dataclasses
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from starpo_plugin import checkpoint
+from starpo_plugin.checkpoint import CheckpointError
+from starpo_plugin.config import TrainConfig, preset, to_dict
+from starpo_plugin.run_folder import RunFolder
+from starpo_plugin.train import train
+
+SMALL: dict[str, Any] = {
+    "env": "TextFrozenLake-v0",
+    "system_template": "",
+    "user_template": "{observation}",
+    "tiny_hidden": 32,
+    "tiny_layers": 1,
+    "groups": 4,
+    "members": 4,
+    "max_turns": 3,
+    "max_reply_tokens": 16,
+    "max_tokens": 400,
+    "warmup_updates": 4,
+    "actor_lr": 1e-3,
+    "critic_lr": 1e-3,
+    "eval_every": 3,
+    "eval_episodes": 8,
+    "save_every": 2,
+    "iterations": 6,
+}
+# what a killed process runs: the config comes as JSON, so that nothing but the run folder is shared
+CHILD = (
+    "import json, sys, torch; torch.set_num_threads(1);"
+    "from starpo_plugin.config import from_dict; from starpo_plugin.train import train;"
+    "train(from_dict(json.loads(sys.argv[1])), resume=len(sys.argv) > 2)"
+)
+
+
+def _config(run: Path, name: str = "starpo_s", **changes: Any) -> TrainConfig:
+    return preset(name, run=str(run), **{**SMALL, **changes})
+
+
+def _numbers(run: Path) -> list[dict[str, Any]]:
+    """All that a run wrote down but the clock."""
+    folder = RunFolder(run)
+    lines = [r for name in ("metrics", "evals", "samples") for r in folder.read(f"{name}.jsonl")]
+    return [{k: v for k, v in r.items() if k != "seconds"} for r in lines]
+
+
+def _weights(path: Path) -> dict[str, torch.Tensor]:
+    critic = path / "critic.safetensors"
+    more = load_file(critic) if critic.exists() else {}
+    return {**load_file(path / "model.safetensors"), **more}
+
+
+def _start(config: TrainConfig, *more: str) -> subprocess.Popen[bytes]:
+    arguments = [sys.executable, "-c", CHILD, json.dumps(to_dict(config)), *more]
+    return subprocess.Popen(arguments, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+
+@pytest.mark.parametrize("name", ["starpo_ppo", "starpo_grpo", "starpo_s"])
+def test_a_run_that_stops_and_goes_on_is_the_run_that_did_not(tmp_path, name):
+    whole, halves = _config(tmp_path / "whole", name), _config(tmp_path / "halves", name)
+    last = train(whole)
+    train(dataclasses.replace(halves, iterations=2))
+    resumed = train(halves, resume=True)
+    # the shorter run evaluates at its end, the longer one does not evaluate there
+    assert [r for r in _numbers(tmp_path / "halves") if r["iteration"] != 2] == [
+        r for r in _numbers(tmp_path / "whole") if r["iteration"] != 2
+    ]
+    a, b = _weights(last), _weights(resumed)
+    assert a.keys() == b.keys()
+    assert all(torch.equal(a[k], b[k]) for k in a)
+
+
+def test_kill_in_the_middle_and_go_on(tmp_path):
+    whole, killed = _config(tmp_path / "whole"), _config(tmp_path / "killed")
+    last = train(whole)
+    process = _start(killed)
+    folder = RunFolder(killed.run)
+    waited = time.monotonic() + 120
+    # after the first checkpoint of the loop, wherever the process then is
+    while len(folder.read("metrics.jsonl")) < 3 and time.monotonic() < waited:
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert [n for n, _ in checkpoint.checkpoints(folder.checkpoints)][:2] == [0, 2]
+    assert _start(killed, "--resume").wait() == 0
+    assert _numbers(tmp_path / "killed") == _numbers(tmp_path / "whole")
+    a, b = _weights(last), _weights(folder.checkpoints / "000006")
+    assert all(torch.equal(a[k], b[k]) for k in a)
+
+
+def test_kill_in_the_middle_of_writing_a_checkpoint(tmp_path):
+    """The draft of the next checkpoint is there, half of it: it is not taken for one, and goes."""
+    config = _config(tmp_path / "run", iterations=2)
+    train(config)
+    folder = RunFolder(config.run)
+    draft = folder.checkpoints / ".new-000004"
+    draft.mkdir()
+    (draft / "model.safetensors").write_bytes(b"half")
+    last = train(dataclasses.replace(config, iterations=4), resume=True)
+    assert last.name == "000004"
+    assert not draft.exists()
+    assert checkpoint.read_state(last)["iteration"] == 4
+
+
+def test_lines_that_a_kill_cut_short_are_written_again(tmp_path):
+    config = _config(tmp_path / "run", iterations=3)
+    train(config)
+    path = Path(config.run) / "metrics.jsonl"
+    whole = path.read_text()
+    path.write_text(whole[:-20])
+    assert [r["iteration"] for r in RunFolder(config.run).read("metrics.jsonl")] == [1, 2]
+    RunFolder(config.run).forget_after(1)
+    assert [r["iteration"] for r in RunFolder(config.run).read("metrics.jsonl")] == [1]
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGXFSZ"), reason="file-size limits are POSIX")
+def test_a_full_disk_leaves_the_last_checkpoint_and_says_what_to_do(tmp_path):
+    """A limit on file sizes fails a write as a full disk does, in the middle of a file."""
+    import resource
+
+    config = _config(tmp_path / "run", iterations=2, tiny_hidden=64)
+    train(config)
+    before = _weights(RunFolder(config.run).checkpoints / "000002")
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, hard))
+    try:
+        with pytest.raises(CheckpointError, match=r"000004.*free space.*--resume.*000002"):
+            train(dataclasses.replace(config, iterations=4), resume=True)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    names = sorted(os.listdir(RunFolder(config.run).checkpoints))
+    assert names == ["000000", "000002"]
+    after = _weights(RunFolder(config.run).checkpoints / "000002")
+    assert all(torch.equal(before[k], after[k]) for k in before)
+    assert train(dataclasses.replace(config, iterations=4), resume=True).name == "000004"
+
+
+def test_old_checkpoints_go_but_the_start_and_the_newest_stay(tmp_path):
+    config = _config(tmp_path / "run", save_every=1, keep=2)
+    train(config)
+    kept = [n for n, _ in checkpoint.checkpoints(RunFolder(config.run).checkpoints)]
+    assert kept == [0, 5, 6]
+
+
+def test_another_version_is_refused(tmp_path):
+    config = _config(tmp_path / "run", iterations=1)
+    last = train(config)
+    (last / "state.json").write_text('{"version": 99}')
+    with pytest.raises(CheckpointError, match="version 99"):
+        train(dataclasses.replace(config, iterations=2), resume=True)
+
+
+def test_filtered_out_batches_do_not_stop_evaluation_and_checkpoints(tmp_path):
+    """drop_zero keeps nothing where every member of a group earns the same: no reply ends in time."""
+    config = _config(
+        tmp_path / "run", filter="drop_zero", max_reply_tokens=1, max_turns=1, warmup_updates=0
+    )
+    last = train(config)
+    records = RunFolder(config.run).read("metrics.jsonl")
+    assert {r["kept_groups"] for r in records} == {0.0}
+    assert len(RunFolder(config.run).read("evals.jsonl")) == 3
+    start = _weights(RunFolder(config.run).checkpoints / "000000")
+    assert all(torch.equal(v, _weights(last)[k]) for k, v in start.items())
+
+
+def test_a_context_that_is_always_full_ends_every_episode_and_the_run_goes_on(tmp_path):
+    config = _config(tmp_path / "run", max_tokens=45, warmup_updates=0)
+    train(config)
+    records = RunFolder(config.run).read("metrics.jsonl")
+    assert len(records) == config.iterations
+    assert all(r["out_of_tokens"] > 0 for r in records)
