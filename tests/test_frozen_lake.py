@@ -1,7 +1,6 @@
 """FrozenLake against Gymnasium's, against slow recomputations, and against its own word."""
 
 import inspect
-import re
 from collections import defaultdict
 from math import sqrt
 from typing import Any
@@ -12,52 +11,19 @@ import pytest
 from gymnasium.envs.toy_text.frozen_lake import MAPS, FrozenLakeEnv
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from slow_frozen_lake import (
+    at,
+    branches,
+    breadth_first,
+    lakes,
+    slow_q,
+    slow_values,
+    state_of,
+    stepped,
+)
 
 from text_envs.game import Outcome
-from text_envs.games.frozen_lake import DISCOUNT, MOVES, FrozenLake, FrozenLakeState, shortest
-
-STEPS = {"left": (0, -1), "down": (1, 0), "right": (0, 1), "up": (-1, 0)}
-SIDES = {
-    "left": ("up", "down"),
-    "right": ("up", "down"),
-    "up": ("left", "right"),
-    "down": ("left", "right"),
-}
-
-
-@st.composite
-def lakes(draw, max_side=5):
-    """Any board at all with one goal, solvable or not, and the player on ice."""
-    rows, cols = draw(st.integers(1, max_side)), draw(st.integers(2, max_side))
-    cells = draw(st.lists(st.sampled_from("FFFH"), min_size=rows * cols, max_size=rows * cols))
-    start, goal = draw(st.permutations(range(rows * cols)).map(lambda p: p[:2]))
-    cells[start], cells[goal] = "S", "G"
-    return ["".join(cells[r * cols : (r + 1) * cols]) for r in range(rows)]
-
-
-def state_of(lake):
-    board = "\n".join(lake)
-    codes = board.replace("S", "_").replace("F", "_").replace("H", "O").encode()
-    return FrozenLakeState(codes, len(lake[0]) + 1, board.index("S"))
-
-
-def at(lake, row, col):
-    """The state with the player at a place, terminal or not."""
-    return state_of(lake)._replace(player=row * (len(lake[0]) + 1) + col)
-
-
-def stepped(lake, place, move):
-    """Where a move ends that goes where it was meant: (place, reward, done)."""
-    row, col = place[0] + STEPS[move][0], place[1] + STEPS[move][1]
-    if not (0 <= row < len(lake) and 0 <= col < len(lake[0])):
-        row, col = place
-    return (row, col), float(lake[row][col] == "G"), lake[row][col] in "GH"
-
-
-def branches(move, success_rate):
-    aside = (1 - success_rate) / 2
-    return [(success_rate, move), *((aside, side) for side in SIDES[move])]
-
+from text_envs.games.frozen_lake import MOVES, FrozenLake, shortest
 
 # --- Gymnasium's FrozenLake-v1 ---
 
@@ -150,21 +116,6 @@ def test_a_finished_game_has_no_moves_left():
 # --- maps ---
 
 
-def breadth_first(lake):
-    """Moves from S to G by a plain search, or None."""
-    start = next((r, row.index("S")) for r, row in enumerate(lake) if "S" in row)
-    distance, queue = {start: 0}, [start]
-    for place in queue:
-        if lake[place[0]][place[1]] == "G":
-            return distance[place]
-        for move in MOVES:
-            after, _, _ = stepped(lake, place, move)
-            if after not in distance and lake[after[0]][after[1]] != "H":
-                distance[after] = distance[place] + 1
-                queue.append(after)
-    return None
-
-
 @settings(deadline=None)
 @given(lakes())
 def test_the_shortest_way_is_that_of_a_plain_search(lake):
@@ -233,27 +184,6 @@ def test_start_goal_and_holes_are_spread_as_they_should_be():
 # --- the oracle on slippery ice ---
 
 
-def slow_values(lake, success_rate, sweeps=800):
-    """Value iteration in place, a dictionary and a loop for every sum."""
-    value = defaultdict(float)
-    places = [(r, c) for r, row in enumerate(lake) for c, cell in enumerate(row) if cell in "SF"]
-    for _ in range(sweeps):
-        for place in places:
-            value[place] = max(slow_q(lake, value, place, success_rate).values())
-    return value
-
-
-def slow_q(lake, value, place, success_rate):
-    return {
-        move: sum(
-            chance * (reward + (0 if done else DISCOUNT * value[after]))
-            for chance, direction in branches(move, success_rate)
-            for after, reward, done in [stepped(lake, place, direction)]
-        )
-        for move in MOVES
-    }
-
-
 @settings(max_examples=15, deadline=None)
 @given(lakes(max_side=4), st.sampled_from([0.0, 1 / 3, 0.5, 0.8, 1.0]))
 def test_values_and_policy_are_those_of_a_slow_dynamic_program(lake, success_rate):
@@ -305,137 +235,3 @@ def test_the_classic_lake_has_its_known_best_policy():
     policy = game.policy(start)
     assert [policy[i * 5] for i in range(3)] == ["left", "left", "up"]
     assert (game.solve(start) or [""])[0] == policy[start.player]
-
-
-# --- text ---
-
-LAKE = "SFH\nFFG"
-
-
-@pytest.mark.parametrize(
-    ("params", "text"),
-    [
-        ({}, "P_O\n__G"),
-        ({"symbols": "abcdef"}, "abc\nbbd"),
-        ({"symbols": "O_PGX√"}, "O_P\n__G"),
-        (
-            {"observation": "coord"},
-            "Player: (0, 0)\nGoal: (1, 2)\nHoles: (0, 2)\nBoard: 2 rows, 3 columns",
-        ),
-        (
-            {"observation": "grid_coord"},
-            "P_O\n__G\nPlayer: (0, 0)\nGoal: (1, 2)\nHoles: (0, 2)\nBoard: 2 rows, 3 columns",
-        ),
-    ],
-)
-def test_observations(params, text):
-    game = FrozenLake(**params)
-    (state,) = game.levels(LAKE)
-    assert game.text(state) == text
-
-
-def test_a_board_without_holes_says_so():
-    game = FrozenLake(observation="coord")
-    assert "Holes: none" in game.text(game.levels("SFG")[0])
-
-
-def test_rules_say_what_the_parameters_say():
-    plain, slippery = FrozenLake(), FrozenLake(success_rate=0.5, observation="coord")
-    assert "slippery" not in plain.rules
-    assert "zero" not in plain.rules
-    assert "0.5" in slippery.rules
-    assert "0.25" in slippery.rules
-    assert "counted from zero" in slippery.rules
-    assert "Symbols" not in slippery.rules
-    assert all(symbol in FrozenLake(symbols="abcdeé").rules for symbol in "abcdeé")
-
-
-# --- levels ---
-
-
-@settings(deadline=None)
-@given(lakes(max_side=4))
-def test_levels_are_written_as_they_were_read(lake):
-    game, text = FrozenLake(), "\n".join(lake)
-    if breadth_first(lake) is None:
-        with pytest.raises(ValueError, match="level 1: has no way from S to G"):
-            game.levels(text)
-    else:
-        assert game.levels(text) == [state_of(lake)]
-        assert game.level(state_of(lake)) == text
-
-
-def test_several_levels_with_untidy_space_around_them():
-    game = FrozenLake()
-    first, second = game.levels("\n\n  SFG \r\n\r\n \nSF\nFG\n\n")
-    assert (game.level(first), game.level(second)) == ("SFG", "SF\nFG")
-    assert game.levels(" \n") == []
-
-
-@pytest.mark.parametrize(
-    ("level", "fault"),
-    [
-        ("FFG", "level 1: has 0 S and 1 G"),
-        ("SFF", "level 1: has 1 S and 0 G"),
-        ("SFG\nSFF", "level 1: has 2 S and 1 G"),
-        ("SFG\n\nSF\nG", "level 2: row 1 has 1 cells, row 0 has 2"),
-        ("SxG", "level 1: has 'x'; a map is written with"),
-        ("S F G", "level 1: has ' '"),
-        ("SHG", "level 1: has no way from S to G"),
-        (
-            "SFFFG",
-            "level 1: is 1x5, larger than the environment's 4x4; make it with rows=1, cols=5",
-        ),
-    ],
-)
-def test_a_malformed_level_is_named_with_its_fault(level, fault):
-    with pytest.raises(ValueError, match=re.escape(fault)):
-        FrozenLake().levels(level)
-
-
-# --- parameters ---
-
-
-@pytest.mark.parametrize(
-    "params",
-    [
-        {"size": 0},
-        {"size": 101},
-        {"size": "4"},
-        {"rows": 2.0},
-        {"frozen": 0},
-        {"frozen": 1.5},
-        {"frozen": float("nan")},
-        {"frozen": "much"},
-        {"success_rate": -0.1},
-        {"success_rate": None},
-        {"observation": "smell"},
-        {"symbols": "PPOGX√"},
-        {"symbols": "P_OGX"},
-        {"symbols": "P OGX√"},
-        {"symbols": ["P", "_", "O", "G", "X", "10"]},
-        {"symbols": ["P", "_", "O", "G", "X", []]},
-        {"symbols": 6},
-    ],
-)
-def test_a_bad_parameter_is_named(params):
-    name, value = list(params.items())[-1]
-    with pytest.raises(ValueError, match=f"{name}={re.escape(repr(value))}"):
-        FrozenLake(**params)
-
-
-def test_a_board_of_one_cell_is_refused():
-    with pytest.raises(ValueError, match="1x1"):
-        FrozenLake(size=1)
-
-
-def test_parameters_that_allow_no_map_are_refused_with_the_remedy():
-    game = FrozenLake(size=8, frozen=0.01, fixed_corners=True)
-    with pytest.raises(ValueError, match=r"frozen=0.01 is too little for 8x8; raise it"):
-        game.initial(np.random.default_rng(0))
-
-
-def test_symbols_and_numbers_survive_json():
-    game = FrozenLake(symbols=["P", "_", "O", "G", "X", "√"], frozen=1, success_rate=1)
-    assert game.symbols == FrozenLake().symbols
-    assert game.initial(np.random.default_rng(0))

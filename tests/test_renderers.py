@@ -1,7 +1,5 @@
 import hashlib
 import os
-import subprocess
-import sys
 import threading
 import time
 from dataclasses import dataclass
@@ -12,6 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from processes import run_python
 from tiny_game import CORRIDOR_ID, CorridorState
 
 import text_envs
@@ -79,16 +78,8 @@ def digest_of_pictures() -> str:
 @pytest.mark.parametrize("seed", ["0", "1"])
 def test_every_process_draws_the_same(seed):
     code = "import test_renderers as t; print(t.digest_of_pictures())"
-    said = run_python(code, PYTHONHASHSEED=seed)
+    said = run_python("-c", code, PYTHONHASHSEED=seed)
     assert said.stdout.strip() == digest_of_pictures()
-
-
-def run_python(code: str, **environ: str) -> subprocess.CompletedProcess[str]:
-    here = os.path.dirname(__file__)
-    paths = [here, os.path.dirname(here), os.environ.get("PYTHONPATH", "")]
-    env = {**os.environ, "PYTHONPATH": os.pathsep.join(paths), **environ}
-    command = [sys.executable, "-c", code]
-    return subprocess.run(command, env=env, capture_output=True, text=True, check=True, timeout=60)
 
 
 def test_threads_draw_the_same():
@@ -130,7 +121,7 @@ if child == 0:
 code = os.waitpid(child, 0)[1]
 done.set(); print(code)
 """
-    assert run_python(code).stdout.strip() == "0"
+    assert run_python("-c", code).stdout.strip() == "0"
 
 
 def test_importing_and_drawing_leave_pygame_and_the_terminal_alone():
@@ -144,7 +135,7 @@ assert not pygame.display.get_init()
 changed = {k for k in os.environ if os.environ[k] != before.get(k)}
 assert changed <= {"PYGAME_HIDE_SUPPORT_PROMPT"}, changed
 """
-    said = run_python(code)
+    said = run_python("-c", code)
     assert (said.stdout, said.stderr) == ("", "")
 
 
@@ -392,94 +383,3 @@ def test_game_without_a_drawer_has_its_text_drawn():
     after = env.step("right")[0]["image"]
     assert after.shape == expected.shape
     assert not np.array_equal(after, expected)
-
-
-# --- window ---
-
-
-@pytest.fixture
-def dummy_display(monkeypatch):
-    monkeypatch.setenv("SDL_VIDEODRIVER", "dummy")
-    yield
-    pygame.display.quit()
-
-
-def solid(height: int, width: int) -> np.ndarray:
-    picture = np.zeros((height, width, 3), np.uint8)
-    picture[1, 2] = (10, 20, 30)
-    return picture
-
-
-def test_window_shows_the_picture_and_follows_its_size(dummy_display):
-    window = renderers.Window(fps=0)
-    for size in ((40, 60), (80, 50)):
-        window.show(solid(*size))
-        surface = window._window.get_surface()
-        assert surface.get_size() == size[::-1]
-        assert tuple(surface.get_at((2, 1)))[:3] == (10, 20, 30)
-    window.close()
-    window.close()
-    window.show(solid(4, 4))
-    assert window.closed
-
-
-def test_windows_leave_each_other_and_the_users_own_display_alone(dummy_display):
-    pygame.display.init()
-    own = pygame.display.set_mode((30, 30))
-    first, second = renderers.Window(fps=0), renderers.Window(fps=0)
-    first.show(solid(20, 20))
-    second.show(solid(20, 20))
-    pygame.event.post(pygame.event.Event(pygame.WINDOWCLOSE, window=first._window))
-    pygame.event.post(pygame.event.Event(pygame.USEREVENT, word="mine"))
-    second.show(solid(20, 20))
-    first.show(solid(20, 20))
-    assert (first.closed, second.closed) == (True, False)
-    assert pygame.display.get_surface() is own
-    assert [e.word for e in pygame.event.get(pygame.USEREVENT)] == ["mine"]
-    second.close()
-
-
-def test_window_waits_for_the_next_picture(dummy_display):
-    window = renderers.Window(fps=50)
-    window.show(solid(8, 8))
-    start = time.perf_counter()
-    for _ in range(10):
-        window.show(solid(8, 8))
-    assert time.perf_counter() - start > 0.15
-    window.close()
-    with pytest.raises(ValueError, match="fps=-1"):
-        renderers.Window(fps=-1)
-
-
-def test_where_no_window_opens_the_error_says_what_to_do(monkeypatch):
-    pygame.display.quit()
-    monkeypatch.setenv("SDL_VIDEODRIVER", "no-such-driver")
-    with pytest.raises(RuntimeError, match=r"needs a display.*'rgb_array'"):
-        renderers.Window().show(solid(4, 4))
-    assert not pygame.display.get_init()
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere there is always a display")
-def test_a_window_that_nobody_would_see_is_an_error():
-    code = """
-import os
-for name in ("DISPLAY", "WAYLAND_DISPLAY", "SDL_VIDEODRIVER"):
-    os.environ.pop(name, None)
-import numpy as np, renderers
-try:
-    renderers.Window().show(np.zeros((4, 4, 3), np.uint8))
-except RuntimeError as error:
-    print(error)
-"""
-    assert "needs a display" in run_python(code).stdout
-
-
-def test_human_mode_plays(dummy_display):
-    env = gym.make("TextFrozenLake-v0", render_mode="human")
-    inner: Any = env.unwrapped
-    inner.metadata = {**inner.metadata, "render_fps": 0}
-    env.reset(seed=0)
-    env.step("left")
-    assert inner._window is not None
-    env.close()
-    assert inner._window is None

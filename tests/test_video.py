@@ -1,6 +1,4 @@
 import gc
-import os
-import subprocess
 import sys
 import warnings
 from contextlib import contextmanager
@@ -11,13 +9,13 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from processes import run_python
 
 from text_envs import ChatEnv, ChatProtocol
 from text_envs.agents import OracleAgent, RandomAgent
 
 pytest.importorskip("pygame")
 iio = pytest.importorskip("imageio.v3")
-from renderers.__main__ import main  # noqa: E402 (after the skip)
 from renderers.episodes import episode_frames, replay_frames  # noqa: E402
 from renderers.transcript import PANEL_WIDTH, Frame, compose, contact_sheet  # noqa: E402
 from renderers.video import record, record_turns, write_frames, write_video  # noqa: E402
@@ -209,13 +207,6 @@ except OSError as error:
     assert list(tmp_path.iterdir()) == []
 
 
-def run_python(*argv: str) -> subprocess.CompletedProcess[str]:
-    root = os.path.dirname(os.path.dirname(__file__))
-    env = {**os.environ, "PYTHONPATH": root}
-    command = [sys.executable, *argv]
-    return subprocess.run(command, env=env, capture_output=True, text=True, timeout=60)
-
-
 # --- episodes ---
 
 
@@ -352,59 +343,6 @@ def test_record_turns_writes_a_frame_a_thought_and_a_move(tmp_path):
     reply = THINK.write({"think": "I try everything.", "answer": "up || down || left"})
     record_turns(env, [reply, reply], tmp_path / "r.mp4", seed=1, hold=0)
     assert len(read(tmp_path / "r.mp4")) == 1 + 2 * 4
-
-
-# --- command line ---
-
-
-def test_command_writes_each_kind_of_file(tmp_path, capsys):
-    for name in ("e.mp4", "e.gif", "e.png"):
-        path = tmp_path / name
-        code = main([SOKOBAN, str(path), "--seed", "7", "--tile", "16", "--set", "size=7"])
-        assert code == 0
-        assert path.stat().st_size > 500
-        assert "Success!" in capsys.readouterr().out
-    options = ["--agent", "random", "--split", "test", "--set", "observation=coord", "--fps", "5"]
-    assert main([SOKOBAN, str(tmp_path / "r.gif"), *options]) == 0
-
-
-@pytest.mark.parametrize(
-    ("argv", "said"),
-    [
-        (["TextSokban-v0", "e.mp4"], "Did you mean TextSokoban-v0"),
-        (["zzz", "e.mp4"], "Known: TextBandit-v0"),
-        (["nomodule:X-v0", "e.mp4"], "nomodule"),
-        (["CartPole-v1", "e.mp4"], "tile"),
-        ([SOKOBAN, "e.avi"], r"must end in .mp4 or .gif or .png"),
-        ([SOKOBAN, "no/e.mp4"], "no directory no"),
-        ([SOKOBAN, "e.mp4", "--set", "colour=3"], "no parameter 'colour'"),
-        ([SOKOBAN, "e.mp4", "--set", "size=1"], "rows=1"),
-        ([SOKOBAN, "e.mp4", "--tile", "1"], "tile=1"),
-        ([SOKOBAN, "e.mp4", "--fps", "0"], "fps=0"),
-    ],
-)
-def test_command_explains_what_is_wrong(tmp_path, monkeypatch, capsys, argv, said):
-    monkeypatch.chdir(tmp_path)
-    assert main(argv) == 2
-    err = capsys.readouterr().err
-    assert said in err
-    assert err.count("\n") == 1
-    assert list(tmp_path.iterdir()) == []
-
-
-@pytest.mark.parametrize(
-    "argv", [[SOKOBAN], [SOKOBAN, "e.mp4", "--seed", "-1"], [SOKOBAN, "e.mp4", "--set", "size"]]
-)
-def test_command_refuses_malformed_arguments(argv, capsys):
-    with pytest.raises(SystemExit) as stop:
-        main(argv)
-    assert stop.value.code == 2
-
-
-def test_command_runs_as_a_module(tmp_path):
-    said = run_python("-m", "renderers", LAKE, str(tmp_path / "e.gif"), "--tile", "16")
-    assert (said.returncode, said.stderr) == (0, "")
-    assert run_python("-m", "renderers", "no-env", "e.gif").returncode == 2
 
 
 # --- Gymnasium's own recorder ---

@@ -108,3 +108,14 @@ class Game(Generic[State]):
         values of one type.
         """
         return {}
+
+
+def blocks(text: str) -> list[list[str]]:
+    """Split a text at its blank lines: the lines of each level, without white space around them."""
+    found: list[list[str]] = [[]]
+    for line in text.splitlines():
+        if line.strip():
+            found[-1].append(line.strip())
+        elif found[-1]:
+            found.append([])
+    return [lines for lines in found if lines]

@@ -19,7 +19,7 @@ from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
 
-from text_envs.game import Game, Outcome
+from text_envs.game import Game, Outcome, blocks
 
 Names = Literal["train", "test"]
 
@@ -232,13 +232,7 @@ class Bandit(Game[BanditState]):
 
     def levels(self, text: str) -> list[BanditState]:
         """Read levels, separated by blank lines."""
-        blocks: list[list[str]] = [[]]
-        for line in text.splitlines():
-            if line.strip():
-                blocks[-1].append(line.strip())
-            elif blocks[-1]:
-                blocks.append([])
-        return [self._read(number, lines) for number, lines in enumerate(filter(None, blocks), 1)]
+        return [self._read(number, lines) for number, lines in enumerate(blocks(text), 1)]
 
     # --- private ---
 

@@ -21,7 +21,7 @@ from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
 
-from text_envs.game import PRINTABLE, Game, Outcome
+from text_envs.game import PRINTABLE, Game, Outcome, blocks
 from text_envs.planning import likeliest_plan, value_iteration
 
 ObservationFormat = Literal["grid", "coord", "grid_coord"]
@@ -247,13 +247,7 @@ class FrozenLake(Game[FrozenLakeState]):
 
     def levels(self, text: str) -> list[FrozenLakeState]:
         """Read maps, separated by blank lines."""
-        maps: list[list[str]] = [[]]
-        for line in text.splitlines():
-            if line.strip():
-                maps[-1].append(line.strip())
-            elif maps[-1]:
-                maps.append([])
-        return [self._read(number, rows) for number, rows in enumerate(filter(None, maps), 1)]
+        return [self._read(number, rows) for number, rows in enumerate(blocks(text), 1)]
 
     # --- private ---
 
