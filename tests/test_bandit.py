@@ -145,7 +145,8 @@ def test_how_arms_pay_is_nowhere_to_be_seen(seed, shape, moves):
 
 def test_text_adds_up_what_every_arm_has_paid():
     game = Bandit(pulls=4)
-    state = PAIR._replace(left=1, history=(("pirate", 1.0), ("clerk", 0.1), ("pirate", 0.0)))
+    history = (("pirate", 1.0), ("clerk", 0.1), ("pirate", 0.0))
+    state = PAIR._replace(left=1, history=history, totals=((1, 0.1), (2, 1.0)))
     assert game.text(state) == (
         "Arms: clerk, pirate\n"
         "Pulls left: 1\n"
@@ -163,10 +164,20 @@ def test_text_adds_up_what_every_arm_has_paid():
     assert game.facts(state) == {**facts, "pulls of pirate": 2, "total of pirate": 1.0}
 
 
+@given(SEEDS, st.lists(st.integers(0, 4), min_size=1, max_size=12))
+def test_totals_are_what_the_history_adds_up_to(seed, moves):
+    game = Bandit(arms=5, pulls=len(moves))
+    start = game.initial(np.random.default_rng(seed))
+    end = pulled(game, start, [start.arms[k] for k in moves], seed)[-1].state
+    paid = [[reward for arm, reward in end.history if arm == name] for name in start.arms]
+    assert end.totals == tuple((len(rewards), sum(rewards)) for rewards in paid)
+
+
 def test_the_longest_text_stays_within_its_bound():
     arms = tuple(chr(97 + i) * MAX_NAME for i in range(20))
-    history = tuple((arms[0], -999.123456) for _ in range(999))
-    state = BanditState(arms, (HIGH,) * 20, 1, history)
+    history = tuple((arm, -999.123456) for arm in arms * 50)[1:]
+    totals = tuple((50 - (k == 0), -999.123456 * 50) for k in range(20))
+    state = BanditState(arms, (HIGH,) * 20, 1, history, totals)
     assert len(Bandit(pulls=1000, arms=20).text(state)) <= Bandit(pulls=1000, arms=20).max_text
 
 

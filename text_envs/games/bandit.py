@@ -14,6 +14,7 @@ The payouts follow RAGEN's Bandit; names, several pulls and more arms are our ow
 """
 
 import re
+from functools import lru_cache
 from math import isfinite
 from typing import Any, Literal, NamedTuple, get_args
 
@@ -90,6 +91,10 @@ class BanditState(NamedTuple):
     """Pulls left."""
     history: tuple[tuple[str, float], ...] = ()
     """(arm, reward) of every pull, oldest first."""
+    totals: tuple[tuple[int, float], ...] = ()
+    """(pulls, sum of rewards) of every arm, in the order shown: what ``history`` adds up to, kept
+    so that nobody has to walk it. Empty before the first pull.
+    """
 
     @property
     def best(self) -> str:
@@ -185,34 +190,38 @@ class Bandit(Game[BanditState]):
 
     def play(self, state: BanditState, move: str, rng: np.random.Generator) -> Outcome[BanditState]:
         """Pull an arm."""
-        arms, pays, left, history = state
-        pay = pays[arms.index(move)]
-        reward = pay.amount if rng.random() < pay.chance else 0.0
-        after = BanditState(arms, pays, left - 1, (*history, (move, reward)))
+        arms, pays, left, history, _ = state
+        place = arms.index(move)
+        amount, chance = pays[place]
+        reward = amount if rng.random() < chance else 0.0
+        before = _totals(state)
+        pulls, total = before[place]
+        totals = (*before[:place], (pulls + 1, total + reward), *before[place + 1 :])
+        after = BanditState(arms, pays, left - 1, (*history, (move, reward)), totals)
         done, success = left == 1, False
         if done:
-            pulled = sum(arm == state.best for arm, _ in after.history)
+            pulled, _ = totals[arms.index(state.best)]
             success = 2 * pulled > len(after.history)
-        return Outcome(after, reward, done, success, f"{move} pays {reward:g}.")
+        return Outcome(after, reward, done, success, _note(move, reward))
 
     def text(self, state: BanditState) -> str:
         """Give the arms, the pulls left and, in a game of several, what every arm has paid."""
-        lines = [f"Arms: {', '.join(state.arms)}", f"Pulls left: {state.left}"]
-        if len(state.history) + state.left > 1:
-            for arm, (pulls, total) in _totals(state).items():
-                mean = f", {total / pulls:.3g} on average" if pulls else ""
-                lines.append(f"{arm}: {pulls} pull{'s' * (pulls != 1)}{mean}")
-        return "\n".join(lines)
+        text = f"{_heading(state.arms)}{state.left}"
+        if len(state.history) + state.left == 1:
+            return text
+        return text + "".join(map(_line, state.arms, _totals(state)))
 
     def parse(self, state: BanditState, text: str) -> str | None:
         """Read an arm's name, in any case, with any white space around and between its words."""
-        move = " ".join(text.split()).lower()
-        return move if move in self.legal(state) else None
+        legal = self.legal(state)
+        if text not in legal:
+            text = " ".join(text.split()).lower()
+        return legal[legal.index(text)] if text in legal else None
 
     def facts(self, state: BanditState) -> dict[str, Any]:
         """Give ``arms``, ``pulls_left``, and of every arm ``pulls of NAME``, ``total of NAME``."""
         facts: dict[str, Any] = {"arms": list(state.arms), "pulls_left": state.left}
-        for arm, (pulls, total) in _totals(state).items():
+        for arm, (pulls, total) in zip(state.arms, _totals(state), strict=True):
             facts[f"pulls of {arm}"] = pulls
             facts[f"total of {arm}"] = total
         return facts
@@ -283,7 +292,7 @@ def _read_arm(number: int, line: str) -> tuple[str, Pay]:
             f" probability', the name in lower-case letters, at most {MAX_NAME} of them"
         )
     try:
-        pay = Pay(float(match[2]), float(match[3]))
+        pay = Pay(float(match[2]) + 0.0, float(match[3]) + 0.0)  # -0.0 becomes 0.0
     except ValueError:
         raise ValueError(
             f"level {number}: {line!r} has an amount or a chance that is no number"
@@ -296,10 +305,23 @@ def _read_arm(number: int, line: str) -> tuple[str, Pay]:
     return match[1], pay
 
 
-def _totals(state: BanditState) -> dict[str, tuple[int, float]]:
-    """Arm -> (pulls, sum of rewards)."""
-    totals: dict[str, tuple[int, float]] = dict.fromkeys(state.arms, (0, 0.0))
-    for arm, reward in state.history:
-        pulls, total = totals[arm]
-        totals[arm] = pulls + 1, total + reward
-    return totals
+def _totals(state: BanditState) -> tuple[tuple[int, float], ...]:
+    return state.totals or ((0, 0.0),) * len(state.arms)
+
+
+@lru_cache(maxsize=1024)
+def _heading(arms: tuple[str, ...]) -> str:
+    return f"Arms: {', '.join(arms)}\nPulls left: "
+
+
+@lru_cache(maxsize=4096)
+def _line(arm: str, paid: tuple[int, float]) -> str:
+    """What an arm has paid, in a line of its own."""
+    pulls, total = paid
+    mean = f", {total / pulls:.3g} on average" if pulls else ""
+    return f"\n{arm}: {pulls} pull{'s' * (pulls != 1)}{mean}"
+
+
+@lru_cache(maxsize=1024)
+def _note(arm: str, reward: float) -> str:
+    return f"{arm} pays {reward:g}."
