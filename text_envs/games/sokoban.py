@@ -160,9 +160,7 @@ class Sokoban(Game[SokobanState]):
         self.observation: ObservationFormat = observation
         self.symbols = _checked_symbols(symbols)
         self.charset = PRINTABLE | frozenset(self.symbols)
-        renamed = [
-            pair for pair in zip(_CODES.decode(), self.symbols, strict=True) if pair[0] != pair[1]
-        ]
+        renamed = [(a, b) for a, b in zip(_CODES.decode(), self.symbols, strict=True) if a != b]
         self._translation = str.maketrans(dict(renamed))
         self._single = renamed[0] if len(renamed) == 1 else None  # the default symbols' case
         self.max_text = self._max_text()
@@ -254,7 +252,6 @@ class Sokoban(Game[SokobanState]):
     def start_info(self, state: SokobanState) -> dict[str, Any]:
         """``optimal_moves``."""
         moves = _optimal_moves(state)
-        # a number always: vector environments can't hold a number here and None there
         return {"optimal_moves": -1 if moves is None else moves}
 
     def info(self, state: SokobanState) -> dict[str, Any]:
