@@ -158,4 +158,4 @@ def test_hypothesis_is_asked_for():
         "import sys; sys.modules['hypothesis'] = None; import text_envs; import text_envs.testing"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert "text_envs.testing needs hypothesis: pip install hypothesis" in done.stderr
+    assert "pip install 'text-envs[testing]'" in done.stderr

@@ -56,12 +56,13 @@ def test_a_plain_install_brings_gymnasium_and_numpy_only():
 
 
 def test_extras():
-    assert {"render", "multi", "starpo", "benchmarks", "dev", "all"} <= set(EXTRAS)
+    assert {"render", "multi", "starpo", "testing", "benchmarks", "dev", "all"} <= set(EXTRAS)
     (everything,) = EXTRAS["all"]
     listed = re.fullmatch(r"text-envs\[(.*)\]", everything)
     assert listed
-    # development tools, and peers with pins of their own, are no part of "all"
-    assert set(listed[1].split(",")) == set(EXTRAS) - {"all", "dev", "benchmarks"}
+    # tools of developers, and peers with pins of their own, are no part of "all"
+    assert set(listed[1].split(",")) == set(EXTRAS) - {"all", "dev", "testing", "benchmarks"}
+    assert "text-envs[testing]" in EXTRAS["dev"]
 
 
 def test_torch_is_not_pinned():

@@ -12,7 +12,9 @@ with the smallest case found. ``pytest`` shows laws one by one::
 try:
     import hypothesis  # noqa: F401 (imported to say clearly that it is not there)
 except ImportError as error:
-    raise ImportError("text_envs.testing needs hypothesis: pip install hypothesis") from error
+    raise ImportError(
+        "text_envs.testing needs the testing extra: pip install 'text-envs[testing]'"
+    ) from error
 
 from collections.abc import Callable
 from typing import Any
