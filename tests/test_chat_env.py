@@ -88,6 +88,12 @@ def test_the_environments_own_limit_counts():
     assert len(info["actions"]) == 3
 
 
+def test_a_win_with_the_environments_last_move_is_no_truncation():
+    env = ChatEnv(gym.make(CORRIDOR_ID, max_episode_steps=2), max_turns=1)
+    env.reset(options={"level": "P__"})
+    assert env.step(answer("right", "right"))[2:4] == (True, False)
+
+
 def test_ill_formed_replies_cost():
     env = corridor(format_penalty=-0.25)
     assert env.step("right")[1] == -0.25

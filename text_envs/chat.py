@@ -312,8 +312,9 @@ class ChatEnv(gym.Wrapper[Any, str, Any, str], RecordConstructorArgs):
         self._last = info
         self._turn += 1
         self._played += len(played)
-        if not terminated:
-            truncated |= self._turn >= self.max_turns or self._played >= self.max_actions
+        spent = self._turn >= self.max_turns or self._played >= self.max_actions
+        # an end is no cut: TimeLimit calls the last move that it allows both
+        truncated = not terminated and bool(truncated or spent)
         info = {**info, **flags, "turn": self._turn, "actions": tuple(played)}
         info.update(sections=reply.sections, well_formed=reply.well_formed)
         return self._message(info), total, terminated, truncated, info
