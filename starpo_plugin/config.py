@@ -81,6 +81,10 @@ class TrainConfig:
     """What a demonstration thinks: facts (what is on the board), plan, or facts and plan. A plan
     that stays in the context is copied in later turns rather than made anew, which teaches less.
     """
+    warmup_moves: int = 0
+    """A demonstration's turn plays from one to this many moves, drawn evenly. 0: always as many as
+    the budget of moves and turns asks for.
+    """
 
     # --- rollout ---
     groups: int = 8

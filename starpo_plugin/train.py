@@ -251,6 +251,7 @@ def warm_up(policy: Policy, tokens: ChatTokens, config: TrainConfig, watcher: Wa
         lr=config.warmup_lr,
         seed=number_for(config.seed, "imitation"),
         thought=config.warmup_thought,
+        moves_per_turn=config.warmup_moves,
         micro_batch_tokens=config.micro_batch_tokens,
         progress=lambda done, loss: watcher.step(done, f"loss {loss:.3f}"),
         **parse_args(config.train_args),

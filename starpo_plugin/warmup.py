@@ -43,9 +43,11 @@ def _words(value: Any) -> Iterator[str]:
 
 
 def demonstrate(
-    env: ChatEnv, seed: int, moves_per_turn: int, thought: Thought = "facts and plan"
+    env: ChatEnv, seed: int, pace: Callable[[], int], thought: Thought = "facts"
 ) -> Demonstration | None:
     """Play one episode with the oracle; ``None`` if it has no plan from this start.
+
+    ``pace`` says, turn by turn, how many moves to play.
 
     Raises ``ValueError`` for an environment that has no oracle.
     """
@@ -62,7 +64,7 @@ def demonstrate(
         plan = game.solve()  # pyright: ignore[reportAttributeAccessIssue]
         if not plan:
             break
-        moves = plan[:moves_per_turn]
+        moves = plan[: pace()]
         reply = env.protocol.write(_sections(env, plan, moves, thought))
         user = message
         message, reward, terminated, truncated, info = env.step(reply)
@@ -88,17 +90,31 @@ def _sections(env: ChatEnv, plan: list[str], moves: list[str], thought: Thought)
 
 
 def demonstrations(
-    spec: EpisodeSpec, seed: int, thought: Thought = "facts and plan", **env_kwargs: Any
+    spec: EpisodeSpec,
+    seed: int,
+    thought: Thought = "facts",
+    moves_per_turn: int = 0,
+    **env_kwargs: Any,
 ) -> Iterator[Demonstration]:
-    """Endless demonstrations on levels drawn from ``seed``, as many moves a turn as the budget
-    asks for.
+    """Endless demonstrations on levels drawn from ``seed``.
+
+    A turn plays from one to ``moves_per_turn`` moves, drawn evenly; with 0 it always plays as many
+    as the budget of moves and turns asks for.
     """
     env = spec.make(**env_kwargs)
-    moves = min(-(-spec.max_actions // spec.max_turns), spec.protocol.max_actions_per_turn)
     rng = np.random.default_rng(seed)
+    most = min(
+        moves_per_turn or -(-spec.max_actions // spec.max_turns),
+        spec.protocol.max_actions_per_turn,
+    )
+    least = 1 if moves_per_turn else most
+
+    def pace() -> int:
+        return int(rng.integers(least, most + 1))
+
     while True:
         for level in rng.integers(2**31, size=256).tolist():
-            shown = demonstrate(env, level, moves, thought)
+            shown = demonstrate(env, level, pace, thought)
             if shown is not None:
                 yield shown
 
@@ -124,7 +140,8 @@ def imitate(
     batch_size: int,
     lr: float,
     seed: int,
-    thought: Thought = "facts and plan",
+    thought: Thought = "facts",
+    moves_per_turn: int = 0,
     micro_batch_tokens: int = 4096,
     progress: Callable[[int, float], None] | None = None,
     **env_kwargs: Any,
@@ -141,12 +158,13 @@ def imitate(
             updates and falls to 0 as a cosine.
         seed: of the levels.
         thought: what a demonstration thinks.
+        moves_per_turn: see ``demonstrations``.
         micro_batch_tokens: as in ``TrainConfig``.
         progress: called with (updates done, loss).
         **env_kwargs: over ``spec.env_kwargs``.
     """
     optimizers = _optimizers(policy.model, lr)
-    source = demonstrations(spec, seed, thought, **env_kwargs)
+    source = demonstrations(spec, seed, thought, moves_per_turn, **env_kwargs)
     policy.train()
     for step in range(updates):
         for group in (g for o in optimizers for g in o.param_groups):

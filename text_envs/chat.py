@@ -146,7 +146,8 @@ class ChatProtocol:
         rules = self.rules if self.rules is not None else getattr(env.unwrapped, "rules", None)
         if rules is None and "{rules}" in self.system_template:
             raise ValueError(
-                f"{env.unwrapped} has no attribute 'rules': give the protocol its own, rules='...'"
+                f"{env.unwrapped} has no attribute 'rules': give the protocol its own,"
+                " rules='...' (starpo: --rules)"
             )
         return self.system_template.format(rules=rules, answer_format=self.answer_format).strip()
 
