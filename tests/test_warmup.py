@@ -1,0 +1,144 @@
+import dataclasses
+import itertools
+
+import gymnasium as gym
+import pytest
+import tiny_game
+from starpo_kit import parrot_spec
+
+from starpo_plugin.config import preset
+from starpo_plugin.evaluate import Evaluator, yardsticks
+from starpo_plugin.policy import Policy
+from starpo_plugin.rollout import EpisodeSpec
+from starpo_plugin.run_folder import RunFolder
+from starpo_plugin.tokens import ChatTokens
+from starpo_plugin.train import start_model, train
+from starpo_plugin.warmup import as_trajectory, demonstrations, describe, imitate
+from text_envs.chat import FORMATS, ChatProtocol
+
+
+def _shown(spec: EpisodeSpec, n: int = 20, **kw):
+    return list(itertools.islice(demonstrations(spec, 0, **kw), n))
+
+
+def test_facts_are_written_as_words():
+    facts = {"player": (2, 3), "boxes": [(3, 3), (1, 4)], "held": "key", "doors": {"red": 1}}
+    assert describe(facts) == "player 2 3 boxes 3 3 1 4 held key doors red 1"
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_a_demonstration_is_well_formed_in_every_format_and_succeeds(format):
+    protocol = ChatProtocol(format)
+    spec = EpisodeSpec("TextSokoban-v0", protocol=protocol)
+    for _, turns in _shown(spec):
+        replies = [protocol.parse(reply) for _, reply, _ in turns]
+        assert all(r.well_formed for r in replies)
+        assert sum(len(r.actions) for r in replies) <= spec.max_actions
+        assert turns[-1][2] > 9  # the last turn's reward has the 10 of a solved level
+
+
+def test_a_prediction_is_what_the_next_turn_observes():
+    spec = EpisodeSpec("TextSokoban-v0", protocol=ChatProtocol("world"))
+    for _, turns in _shown(spec):
+        replies = [spec.protocol.parse(reply).sections for _, reply, _ in turns]
+        for a, b in itertools.pairwise(replies):
+            assert a["prediction"] == b["observation"]
+
+
+def test_the_pace_is_even_or_what_the_budget_asks_for():
+    spec = EpisodeSpec("TextSokoban-v0")
+
+    def paces(moves_per_turn: int) -> set[int]:
+        shown = _shown(spec, 60, moves_per_turn=moves_per_turn)
+        # the last turn plays what is left
+        return {len(spec.protocol.parse(reply).actions) for _, t in shown for _, reply, _ in t[:-1]}
+
+    assert paces(0) == {2}  # 10 moves in 5 turns
+    assert paces(3) == {1, 2, 3}
+
+
+def test_the_same_seed_demonstrates_the_same():
+    spec = EpisodeSpec("TextSokoban-v0")
+    assert _shown(spec, moves_per_turn=2) == _shown(spec, moves_per_turn=2)
+
+
+def test_an_environment_without_an_oracle_is_named():
+    with pytest.raises(ValueError, match="warmup_updates=0"):
+        _shown(parrot_spec(), 1)
+
+
+def _corridor(tmp_path, **changes):
+    assert tiny_game.CORRIDOR_ID in gym.registry
+    return preset(
+        "starpo_s",
+        run=str(tmp_path / "run"),
+        env=tiny_game.CORRIDOR_ID,
+        train_args=(),
+        eval_args=(),
+        system_template="",
+        user_template="{observation}",
+        format="answer",
+        tiny_hidden=32,
+        tiny_layers=2,
+        max_turns=4,
+        max_reply_tokens=24,
+        max_tokens=300,
+        eval_episodes=64,
+        eval_temperature=1.0,
+        **changes,
+    )
+
+
+def test_imitation_ends_above_the_random_player(tmp_path):
+    config = _corridor(tmp_path)
+    policy = Policy(*start_model(config))
+    tokens, losses = ChatTokens(policy.tokenizer), []
+    imitate(
+        policy,
+        tokens,
+        config.episodes(),
+        updates=60,
+        batch_size=16,
+        lr=3e-3,
+        seed=0,
+        progress=lambda _, loss: losses.append(loss),
+    )
+    score, _ = Evaluator(policy, tokens, config).run()
+    measured = yardsticks(config)
+    assert losses[-1] < 0.3 * losses[0]
+    assert score.interval[0] > measured["random"].interval[1]
+    assert measured["oracle"].success_rate == 1.0
+
+
+def test_starpo_ends_above_its_imitation_start(tmp_path):
+    """From demonstrations that dawdle: the turns run out before the way does."""
+    config = _corridor(
+        tmp_path,
+        warmup_updates=50,
+        warmup_batch=16,
+        warmup_moves=2,
+        advantage="grpo",
+        grpo_scale="none",
+        actor_lr=3e-3,
+        groups=16,
+        members=8,
+        mini_batch=64,
+        entropy_coef=0.0,
+        iterations=25,
+        eval_every=25,
+        aggregation="seq-mean-token-mean",
+    )
+    train(config)
+    start, end = RunFolder(config.run).read("evals.jsonl")
+    assert end["interval"][0] > start["success"]
+
+
+def test_a_demonstration_is_encoded_as_the_policy_would_sample_it():
+    spec = EpisodeSpec("TextSokoban-v0")
+    config = dataclasses.replace(preset("starpo_s"), tiny_hidden=32, tiny_layers=1)
+    _, tokenizer = start_model(config)
+    tokens = ChatTokens(tokenizer)
+    for shown in _shown(spec, 5):
+        trajectory = as_trajectory(shown, tokens, spec.env_id)
+        assert [tokens.decode(t.reply_ids) for t in trajectory.turns] == [r for _, r, _ in shown[1]]
+        assert all(t.reply_ids[-1] in tokens.end_ids for t in trajectory.turns)
