@@ -165,7 +165,7 @@ def test_another_version_is_refused(tmp_path):
 
 
 def test_filtered_out_batches_do_not_stop_evaluation_and_checkpoints(tmp_path):
-    """drop_zero keeps nothing where every member of a group earns the same: no reply ends in time."""
+    """No reply ends in time, every member of a group earns the same, drop_zero keeps nothing."""
     config = _config(
         tmp_path / "run", filter="drop_zero", max_reply_tokens=1, max_turns=1, warmup_updates=0
     )
