@@ -97,7 +97,7 @@ def test_imitation_ends_above_the_random_player(tmp_path):
         policy,
         tokens,
         config.episodes(),
-        updates=60,
+        updates=150,
         batch_size=16,
         lr=3e-3,
         seed=0,
