@@ -57,6 +57,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a terminal without the square-root sign shows ?
             stream.reconfigure(errors="replace")
+    if os.getcwd() not in sys.path:  # --env my_module:Mine-v0, as ``python -m`` would find it
+        sys.path.insert(0, os.getcwd())
     name, *rest = (sys.argv[1:] if argv is None else list(argv)) or ["--help"]
     if name in ("-h", "--help", "help"):
         print(HELP, end="")

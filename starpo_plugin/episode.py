@@ -40,4 +40,9 @@ class EpisodeSpec:
             ) from error
         except TypeError as error:  # an argument that it does not have, or no text to read
             reason = str(error).split(" was raised from the environment creator")[0]
-            raise ValueError(f"env {self.env_id!r} can't be used: {reason}") from error
+            hint = (
+                "; where an environment has no splits, give empty --train-args and --eval-args"
+                if "split" in kwargs and "split" in reason
+                else ""
+            )
+            raise ValueError(f"env {self.env_id!r} can't be used: {reason}{hint}") from error

@@ -114,6 +114,7 @@ def test_starpo_ends_above_its_imitation_start(tmp_path):
     """From demonstrations that dawdle: the turns run out before the way does."""
     config = _corridor(
         tmp_path,
+        seed=2,
         warmup_updates=50,
         warmup_batch=16,
         warmup_moves=2,
