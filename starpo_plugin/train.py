@@ -232,7 +232,9 @@ def start_model(config: TrainConfig) -> tuple[Any, Any]:
     """Make or load the model and tokenizer that a run begins with."""
     if config.model != "tiny":
         return load_model(config.model)
-    texts = corpus(config.episodes(), config.seed, **parse_args(config.train_args))
+    texts = corpus(
+        config.episodes(), config.seed, config.warmup_thought, **parse_args(config.train_args)
+    )
     protocol = config.protocol()
     tokenizer = tiny_tokenizer(texts, tags=[protocol.tag(s) for s in protocol.sections])
     shape = TinyShape(config.tiny_hidden, config.tiny_layers, context=max(config.max_tokens, 256))

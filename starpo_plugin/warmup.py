@@ -220,14 +220,20 @@ def _schedule(step: int, updates: int) -> float:
     return 0.5 * (1 + float(np.cos(np.pi * (step - rise) / max(1, updates - rise))))
 
 
-def corpus(spec: EpisodeSpec, seed: int, episodes: int = 64, **env_kwargs: Any) -> list[str]:
+def corpus(
+    spec: EpisodeSpec,
+    seed: int,
+    thought: Thought = "facts",
+    episodes: int = 64,
+    **env_kwargs: Any,
+) -> list[str]:
     """Text that a tiny tokenizer takes its words from: messages, and replies where there is an
     oracle.
     """
     env = spec.make(**env_kwargs)
     texts: list[str] = []
     if hasattr(env.unwrapped, "solve"):
-        source = demonstrations(spec, seed, **env_kwargs)
+        source = demonstrations(spec, seed, thought, **env_kwargs)
         for _, (system, turns) in zip(range(episodes), source, strict=False):
             texts += [system, *(text for user, reply, _ in turns for text in (user, reply))]
         return texts

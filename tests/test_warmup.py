@@ -62,6 +62,20 @@ def test_the_same_seed_demonstrates_the_same():
     assert _shown(spec, moves_per_turn=2) == _shown(spec, moves_per_turn=2)
 
 
+@pytest.mark.parametrize("thought", ["facts", "plan", "facts and plan"])
+def test_the_tiny_tokenizer_has_the_words_of_every_thought(thought):
+    config = dataclasses.replace(
+        preset("starpo_s"), tiny_hidden=32, tiny_layers=1, warmup_thought=thought
+    )
+    _, tokenizer = start_model(config)
+    for _, turns in _shown(config.episodes(), 5, thought=thought):
+        for _, reply, _ in turns:
+            words = tokenizer.convert_ids_to_tokens(
+                tokenizer(reply, add_special_tokens=False)["input_ids"]
+            )
+            assert not [w for w in words if len(w) == 1 and w.isalpha()]
+
+
 def test_an_environment_without_an_oracle_is_named():
     with pytest.raises(ValueError, match="warmup_updates=0"):
         _shown(parrot_spec(), 1)
