@@ -99,6 +99,30 @@ class SaysNothing(Corridor):
         self.rules = " "
 
 
+class SamplesNonsense(Corridor):
+    def sample(self, state, rng):
+        return "up"
+
+
+class TellsItsSecret(Corridor):
+    """What is hidden is the number of cells; the text shows it."""
+
+    hidden = True
+
+    def lookalike(self, state, rng):
+        return state._replace(cells=state.cells + 1)
+
+
+class HidesSecretly(TellsItsSecret):
+    hidden = False
+
+    def text(self, state):
+        return f"at {state.position}"
+
+    def facts(self, state):
+        return {}
+
+
 class GivesArrays(Corridor):
     def facts(self, state):
         return {"player": np.int64(state.position)}
@@ -159,6 +183,8 @@ BROKEN_GAMES: dict[str, list[Game[Any]]] = {
     "parse_never_guesses": [Guesses()],
     "text_stays_in_its_bounds": [TalksTooMuch(), WritesUmlauts()],
     "rules_are_told": [SaysNothing()],
+    "samples_are_moves": [SamplesNonsense()],
+    "hidden_things_stay_hidden": [TellsItsSecret(), HidesSecretly()],
     "facts_are_plain": [GivesArrays()],
     "info_keeps_its_keys_and_types": [ForgetsANumber()],
     "levels_read_what_level_writes": [MisreadsLevels()],
@@ -280,6 +306,7 @@ BROKEN_ENVS: dict[str, dict[str, Any]] = {
     "noise_seeds_share_the_start": broken(IgnoresNoiseSeeds),
     "states_can_be_set": broken(SetsNothing),
     "splits_are_disjoint": broken(SplitsNothing, split="test"),
+    "pictures_hide_what_is_hidden": broken(TextEnv, game=TellsItsSecret),
     "plans_fit_the_budget": broken(StaysSilent, cells=60),
     "gymnasium_approves": broken(ReturnsNumPyFlags),
     "same_episodes_in_another_process": broken(SeedsFromItsHash, game="tiny_game:Corridor"),

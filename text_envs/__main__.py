@@ -90,7 +90,7 @@ def show(args: argparse.Namespace) -> None:
     if info.get("optimal_moves", -1) >= 0:
         print(f"Optimal moves: {info['optimal_moves']}")
     plan, inner = _plan(env), _inner(env)
-    hope = " (if luck holds)" if inner.game.stochastic else ""
+    hope = " (if luck holds)" if inner.game.stochastic or inner.game.adaptive else ""
     print(f"Oracle's plan{hope}: {'none' if plan is None else ', '.join(plan)}")
     if args.picture:
         _save(args.picture, env)

@@ -34,7 +34,8 @@ class Agent(Protocol):
 class RandomAgent:
     """Choose uniformly among ``info["legal_actions"]``.
 
-    Where a game can't list them, sample ``env.action_space``, seeded once from ``seed``: a text
+    Where a game can't list them, play what its ``sample`` draws: a well-formed move. Where the
+    environment is not a ``TextEnv``, sample ``env.action_space``, seeded once from ``seed``: a text
     that is hardly ever a move.
     """
 
@@ -47,6 +48,9 @@ class RandomAgent:
         legal = info.get("legal_actions")
         if legal:
             return legal[int(self._rng.random() * len(legal))]
+        inner: Any = env.unwrapped
+        if hasattr(inner, "sample_action"):
+            return inner.sample_action(self._rng)
         if self._space is not env.action_space:
             self._space = env.action_space
             self._space.seed(int(self._rng.integers(2**31)))
@@ -57,8 +61,9 @@ class OracleAgent:
     """Follow the plan of ``env.unwrapped.solve()``.
 
     It plans again when the state is not the one that its last move was to lead to, and before every
-    move where chance takes part (``Game.stochastic``) or where the environment is not a
-    ``TextEnv``. Where there is no plan, it makes the first legal move.
+    move where chance takes part (``Game.stochastic``), where its plan can't know all
+    (``Game.adaptive``) or where the environment is not a ``TextEnv``. Where there is no plan, it
+    makes the first legal move.
     """
 
     def __init__(self) -> None:
@@ -73,7 +78,7 @@ class OracleAgent:
         if not hasattr(inner, "solve"):
             raise TypeError(f"{inner} has no solve(): no oracle plays it")
         game: Any = getattr(inner, "game", None)
-        if game is None or game.stochastic:
+        if game is None or game.stochastic or game.adaptive:
             plan = inner.solve()
             return plan[0] if plan else _first(info)
         state = inner.get_state()

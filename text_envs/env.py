@@ -197,6 +197,10 @@ class TextEnv(gym.Env[Any, str]):
         """Canonical moves in the present state; none once the game is over."""
         return () if self._done else self.game.legal(self.get_state())
 
+    def sample_action(self, rng: np.random.Generator) -> str:
+        """Draw a well-formed move, whatever it is worth; empty once the game is over."""
+        return "" if self._done else self.game.sample(self.get_state(), rng) or ""
+
     def solve(self) -> list[str] | None:
         """Oracle's plan from the present state; ``None`` when there is none."""
         return None if self._done else self.game.solve(self.get_state())

@@ -49,6 +49,12 @@ class Game(Generic[State]):
     """``play`` draws from its generator, so that a plan may fail: whoever follows one plans again
     after every move.
     """
+    adaptive: bool = False
+    """``solve`` knows only what the player knows, so that its plan may fail: whoever follows one
+    plans again after every move.
+    """
+    hidden: bool = False
+    """A state holds what the player is not shown; ``lookalike`` draws states that differ in it."""
 
     def initial(self, rng: np.random.Generator) -> State:
         """Draw a start. Raises ``ValueError`` if the parameters allow none."""
@@ -85,6 +91,21 @@ class Game(Generic[State]):
     def solve(self, state: State) -> list[str] | None:
         """Oracle: an optimal or winning plan from here; ``None`` when there is none."""
         raise NotImplementedError
+
+    def sample(self, state: State, rng: np.random.Generator) -> str | None:
+        """Draw a well-formed move, as a player would who knows the form and nothing else.
+
+        The random player's move where ``legal`` lists none; ``None`` if there is no move at all.
+        """
+        legal = self.legal(state)
+        return legal[int(rng.random() * len(legal))] if legal else None
+
+    def lookalike(self, state: State, rng: np.random.Generator) -> State:
+        """Draw a state that the player can't tell from this one; where ``hidden``, one that differs
+        in what is hidden whenever there is such a state. ``text``, ``legal``, ``facts``, ``info``,
+        ``start_info`` and the picture must be the same for both.
+        """
+        return state
 
     def level(self, state: State) -> str:
         """Write a start in the game's own text form (Sokoban: XSB). Train and test split by it."""

@@ -142,6 +142,7 @@ class Bandit(Game[BanditState]):
     """
 
     stochastic = True
+    hidden = True
 
     def __init__(
         self, pulls: int = 1, arms: int = 2, names: Names = "train", reverse: bool = False
@@ -233,6 +234,11 @@ class Bandit(Game[BanditState]):
     def solve(self, state: BanditState) -> list[str] | None:
         """Pull the arm with the highest mean to the end; ``None`` when no pull is left."""
         return [state.best] * state.left or None
+
+    def lookalike(self, state: BanditState, rng: np.random.Generator) -> BanditState:
+        """Pay like this one, each arm as another does."""
+        shift = 1 + int(rng.integers(self.arms - 1))
+        return state._replace(pays=state.pays[shift:] + state.pays[:shift])
 
     def level(self, state: BanditState) -> str:
         """Write the arms and how they pay."""

@@ -169,6 +169,20 @@ def splits_are_disjoint(env: TextEnvironment, data: st.DataObject) -> None:
     assert game.split in (None, split), f"split={game.split!r} draws a level of {split!r}"
 
 
+def pictures_hide_what_is_hidden(env: TextEnvironment, data: st.DataObject) -> None:
+    """Two states that look alike to the player have one picture."""
+    game = _text_env(env)
+    play(env, data.draw(seeds()), data.draw(choices()))
+    state = game.get_state()
+    other = game.game.lookalike(state, np.random.default_rng(data.draw(seeds())))
+    if other == state:
+        return
+    game.set_state(state)
+    picture = game.picture()
+    game.set_state(other)
+    assert np.array_equal(picture, game.picture()), f"pictures tell {state} from {other}"
+
+
 def plans_fit_the_budget(env: TextEnvironment, data: st.DataObject) -> None:
     """The oracle's plan from the start fits the default budget, or ``info["optimal_moves"]`` says
     that it does not.
@@ -287,6 +301,7 @@ TEXT_ENV_LAWS: tuple[EnvLaw, ...] = (
     noise_seeds_share_the_start,
     states_can_be_set,
     splits_are_disjoint,
+    pictures_hide_what_is_hidden,
     plans_fit_the_budget,
 )
 """Laws of a ``TextEnv``."""

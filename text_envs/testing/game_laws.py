@@ -157,6 +157,31 @@ def rules_are_told(game: Game[Any], data: st.DataObject) -> None:
     assert not strange, f"rules have characters outside the charset: {strange}"
 
 
+def samples_are_moves(game: Game[Any], data: st.DataObject) -> None:
+    """What ``sample`` draws is a move, the same one from the same generator; there is one wherever
+    a move is legal.
+    """
+    state, seed = data.draw(states(game)), data.draw(seeds())
+    move = game.sample(state, np.random.default_rng(seed))
+    assert move == game.sample(state, np.random.default_rng(seed)), "one seed, two samples"
+    if move is None:
+        assert not known_moves(game, state), "there are moves, and sample draws none"
+    else:
+        assert game.parse(state, move) == move, f"sampled {move!r} is {game.parse(state, move)!r}"
+
+
+def hidden_things_stay_hidden(game: Game[Any], data: st.DataObject) -> None:
+    """Two states that look alike to the player have one text, and the same legal moves, facts and
+    info; a game that says ``hidden`` has such pairs.
+    """
+    state, seed = data.draw(states(game)), data.draw(seeds())
+    other = game.lookalike(state, np.random.default_rng(seed))
+    assert game.hidden or other == state, "states differ in what nobody sees; hidden is False"
+    for ask in (game.text, game.legal, game.facts, game.info, game.start_info):
+        one, two = ask(state), ask(other)
+        assert one == two, f"{ask.__name__} tells two lookalikes apart: {one!r:.300}, {two!r:.300}"
+
+
 def facts_are_plain(game: Game[Any], data: st.DataObject) -> None:
     """Facts are str, numbers, tuples, lists and dicts with str keys, fit for JSON; asked twice,
     they are the same.
@@ -214,7 +239,7 @@ def given_levels_are_read_or_refused(game: Game[Any], data: st.DataObject) -> No
 
 def generated_levels_are_solvable(game: Game[Any], data: st.DataObject) -> None:
     """The oracle has a plan for every start, and the moves of its plan are legal when their turn
-    comes. Where nothing is left to chance the plan ends in success.
+    comes. Where nothing is left to chance, and the oracle sees all, the plan ends in success.
     """
     seed = data.draw(seeds())
     start = game.initial(np.random.default_rng(seed))
@@ -225,7 +250,7 @@ def generated_levels_are_solvable(game: Game[Any], data: st.DataObject) -> None:
     assert moves is not None, "the oracle has no plan for a generated start"
     outcomes = _follow(game, start, moves)
     assert outcomes, f"the plan's first move is not legal: {moves[:1]}"
-    if not game.stochastic:
+    if not (game.stochastic or game.adaptive):
         assert len(outcomes) == len(moves), f"move {len(outcomes)} of the plan {moves} is its last"
         assert outcomes[-1].done, f"the plan {moves} does not reach an end"
         assert outcomes[-1].success, f"the plan {moves} does not succeed"
@@ -332,6 +357,8 @@ GAME_LAWS: tuple[GameLaw, ...] = (
     parse_never_guesses,
     text_stays_in_its_bounds,
     rules_are_told,
+    samples_are_moves,
+    hidden_things_stay_hidden,
     facts_are_plain,
     info_keeps_its_keys_and_types,
     levels_read_what_level_writes,
