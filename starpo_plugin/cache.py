@@ -5,6 +5,7 @@ conversations of a tiny model that is three quarters of the rollout's time. This
 behind the tokens.
 """
 
+from inspect import signature
 from typing import Any
 
 from torch import Tensor
@@ -57,6 +58,13 @@ class RoomyLayer(DynamicLayer):
                 buffer[..., :start, :] = old
             grown.append(buffer)
         self._buffers = (grown[0], grown[1])
+
+
+def cache_argument(body: Any) -> str:
+    """Name that a model's ``forward`` has for its cache: transformers 5.24 renamed
+    ``past_key_values`` to ``cache``, architecture by architecture.
+    """
+    return "cache" if "cache" in signature(body.forward).parameters else "past_key_values"
 
 
 def new_cache(config: Any) -> Cache:

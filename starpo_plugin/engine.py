@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from starpo_plugin.cache import new_cache
+from starpo_plugin.cache import cache_argument, new_cache
 from starpo_plugin.policy import Policy
 
 
@@ -47,6 +47,7 @@ class Engine:
         self._pad_id = pad_id
         # holes would shift a sliding window, which counts columns: such models are read anew
         self._keep_cache = keep_cache and not _slides(policy.model.config)
+        self._cache_argument = cache_argument(policy.model.base_model)
         self._ends = torch.tensor(sorted(end_ids), device=policy.device)
         self._history: list[list[int]] = []
         self._pending: list[list[int]] = []
@@ -162,8 +163,8 @@ class Engine:
             input_ids=ids,
             attention_mask=self._seen,
             position_ids=positions,
-            past_key_values=self._cache,
             use_cache=True,
+            **{self._cache_argument: self._cache},
         ).last_hidden_state
         return self._policy.logits(hidden[:, -1])
 

@@ -19,8 +19,9 @@ from starpo_plugin.policy import Policy
 from starpo_plugin.tokens import ChatTokens
 from starpo_plugin.trajectory import Trajectory, Turn
 from text_envs.chat import ChatEnv
+from text_envs.env import TextEnv
 
-Thought = Literal["facts", "plan", "facts and plan"]
+Thought = Literal["facts", "plan", "facts and plan", "subgoals"]
 
 Demonstration = tuple[str, list[tuple[str, str, float]]]
 """System message, then (user message, reply, reward) of every turn."""
@@ -80,13 +81,43 @@ def _sections(env: ChatEnv, plan: list[str], moves: list[str], thought: Thought)
     sections = {"observation": now, "answer": separator.join(moves)}
     thoughts = {"facts": now, "plan": " ".join(plan)}
     thoughts["facts and plan"] = f"{now} plan {thoughts['plan']}"
+    if thought == "subgoals":
+        thoughts["subgoals"] = f"{now}{_subgoals(plan, _foreseen(game, plan))}"
     sections["think"] = thoughts[thought]
     if "prediction" in env.protocol.sections:
-        ahead = copy.deepcopy(game)
-        for move in moves:
-            ahead.step(move)
-        sections["prediction"] = describe(ahead.facts())
+        sections["prediction"] = describe(_foreseen(game, moves)[-1])
     return sections
+
+
+def _foreseen(game: Any, moves: list[str]) -> list[Mapping[str, Any]]:
+    """Facts now and after each of ``moves``, as far as they can be foreseen; the game stays where
+    it is.
+    """
+    facts = [game.facts()]
+    if isinstance(game, TextEnv):
+        state, luck = game.get_state(), np.random.default_rng(0)
+        for move in moves:
+            state = game.game.play(state, move, luck).state
+            facts.append(game.game.facts(state))
+        return facts
+    ahead = copy.deepcopy(game)
+    for move in moves:
+        ahead.step(move)
+        facts.append(ahead.facts())
+    return facts
+
+
+def _subgoals(plan: list[str], facts: list[Mapping[str, Any]]) -> str:
+    """Write the moves of a plan that change more than where the player is, and where the first of
+    them is made: in Sokoban the pushes, and where to stand for the first.
+    """
+    things = [{k: v for k, v in f.items() if k != "player"} for f in facts]
+    changing = [i for i in range(len(plan)) if things[i] != things[i + 1]]
+    if not changing:
+        return ""
+    here = facts[changing[0]]
+    place = {"from": here["player"]} if "player" in here else {}
+    return " ".join(["", "then", *(plan[i] for i in changing), *describe(place).split()])
 
 
 def demonstrations(

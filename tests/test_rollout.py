@@ -34,7 +34,8 @@ def test_replies_end_at_different_places(policy):
 @settings(max_examples=6)
 @given(seed=st.integers(0, 99), groups=st.integers(1, 4), members=st.integers(1, 4))
 def test_the_kept_cache_gives_what_reading_anew_gives(seed, groups, members):
-    policy = small_policy(seed, spread=2.0)
+    # in double precision: rounding would now and then draw a token's neighbour, on some processors
+    policy = small_policy(seed, spread=2.0).double()
     kept, anew = (
         play(policy, groups=groups, members=members, seed=seed, keep_cache=k) for k in (True, False)
     )

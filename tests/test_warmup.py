@@ -1,5 +1,6 @@
 import dataclasses
 import itertools
+from typing import Any, get_args
 
 import gymnasium as gym
 import pytest
@@ -13,7 +14,14 @@ from starpo_plugin.rollout import EpisodeSpec
 from starpo_plugin.run_folder import RunFolder
 from starpo_plugin.tokens import ChatTokens
 from starpo_plugin.train import start_model, train
-from starpo_plugin.warmup import as_trajectory, demonstrations, describe, imitate
+from starpo_plugin.warmup import (
+    Thought,
+    _sections,
+    as_trajectory,
+    demonstrations,
+    describe,
+    imitate,
+)
 from text_envs.chat import FORMATS, ChatProtocol
 
 
@@ -62,7 +70,29 @@ def test_the_same_seed_demonstrates_the_same():
     assert _shown(spec, moves_per_turn=2) == _shown(spec, moves_per_turn=2)
 
 
-@pytest.mark.parametrize("thought", ["facts", "plan", "facts and plan"])
+PUSH_DOWN = "######\n#@   #\n# $  #\n#    #\n# .  #\n######"
+
+
+def test_subgoals_are_the_pushes_and_where_to_stand_for_the_first():
+    env = EpisodeSpec("TextSokoban-v0").make()
+    env.reset(options={"level": PUSH_DOWN})
+    game: Any = env.unwrapped
+    start, plan = game.get_state(), game.solve()
+    assert plan == ["right", "down", "down"]
+    thought = _sections(env, plan, plan[:1], "subgoals")["think"]
+    assert thought == "player 1 1 boxes 2 2 targets 4 2 then down down from 1 2"
+    assert game.get_state() == start
+
+
+def test_where_only_the_player_changes_there_are_no_subgoals():
+    env = EpisodeSpec("TextFrozenLake-v0").make()
+    env.reset(seed=0)
+    game: Any = env.unwrapped
+    told = [_sections(env, game.solve(), [], t)["think"] for t in ("facts", "subgoals")]
+    assert told[0] == told[1]
+
+
+@pytest.mark.parametrize("thought", get_args(Thought))
 def test_the_tiny_tokenizer_has_the_words_of_every_thought(thought):
     config = dataclasses.replace(
         preset("starpo_s"), tiny_hidden=32, tiny_layers=1, warmup_thought=thought
