@@ -9,7 +9,7 @@ from gymnasium import spaces
 
 from text_envs.spaces import TextSpace
 
-Source = str | Callable[..., gym.Env[Any, Any]]
+Source = str | Callable[..., Any]
 """An id for ``gym.make``, or a function that makes an environment; both take keyword arguments."""
 Info = dict[str, Any]
 
