@@ -32,10 +32,8 @@ ROOT = Path(__file__).parents[1]
 BLOCK = re.compile(r"```python\n(.*?)```\n(?:\n```text\n(.*?)```)?", re.DOTALL)
 SECTIONS = (ROOT / "docs" / "wrappers.md").read_text(encoding="utf-8").split("\n## ")[1:]
 
-CORRIDOR, GUESS = (
-    "tiny_game:TinyCorridor-v0",
-    "tiny_game:TinyGuess-v0",
-)  # as other processes know them
+# as other processes find them
+CORRIDOR, GUESS = "tiny_game:TinyCorridor-v0", "tiny_game:TinyGuess-v0"
 MIXTURE: dict[str, Any] = {
     "envs": [CORRIDOR, ["TextFrozenLake-v0", {"size": 3}, 2.0], ["TextBandit-v0"]]
 }

@@ -74,7 +74,7 @@ class Curriculum(OneOf):
         if not 0 <= down < up <= 1:
             raise ValueError(f"up={up!r} must be above down={down!r}, both from 0 to 1")
         super().__init__([(env, {**kwargs, **level}) for level in levels])
-        if "success" not in self._at_step:
+        if "success" not in self._at_step.empty:
             raise ValueError(f"{self.env_ids[0]} has no info['success'] for a curriculum to follow")
         self.window, self.up, self.down = window, up, down
         self._level = 0

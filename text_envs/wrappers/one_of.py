@@ -1,7 +1,7 @@
 """``OneOf``: several environments behind one, of which an episode is played in one."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import gymnasium as gym
 import numpy as np
@@ -25,6 +25,17 @@ ASKED = (
     "set_state",
 )
 """What trainers, agents and chats ask of ``env.unwrapped``."""
+
+
+class _Keys(NamedTuple):
+    """What ``info`` has in every environment's episodes."""
+
+    empty: Info
+    """Key -> what stands there in an environment without it."""
+    floats: tuple[str, ...]
+    """Keys that are a float in some environment. They are one in all: a vector environment's array,
+    made for one's int, would cut another's float.
+    """
 
 
 class OneOf(gym.Env[Any, Any]):
@@ -56,7 +67,7 @@ class OneOf(gym.Env[Any, Any]):
         self.metadata = {**self.envs[0].metadata, "render_modes": known}
         self._offered = {n for n in ASKED if all(hasattr(e.unwrapped, n) for e in self.envs)}
         starts, steps = zip(*(_probe(source, kwargs) for source, kwargs in recipes), strict=True)
-        self._at_reset, self._at_step = _empties(starts), _empties(steps)
+        self._at_reset, self._at_step = _keys(starts), _keys(steps)
         self._index = 0
 
     @property
@@ -117,15 +128,14 @@ def _probe(source: Source, kwargs: Mapping[str, Any]) -> tuple[Info, Info]:
     return start, step
 
 
-def _empties(infos: Iterable[Info]) -> Info:
-    """An empty value for every key: a float if any of its numbers is one."""
-    found: Info = {}
+def _keys(infos: Iterable[Info]) -> _Keys:
+    empty: Info = {}
     for info in infos:
         for key, value in info.items():
-            is_wider = isinstance(value, float) and type(found.get(key)) is int
-            if found.get(key) is None or is_wider:
-                found[key] = _empty(value)
-    return found
+            is_wider = isinstance(value, float) and type(empty.get(key)) is int
+            if empty.get(key) is None or is_wider:
+                empty[key] = _empty(value)
+    return _Keys(empty, tuple(key for key, value in empty.items() if isinstance(value, float)))
 
 
 def _empty(value: Any) -> Any:
@@ -136,13 +146,13 @@ def _empty(value: Any) -> Any:
     return type(value)(-1) if isinstance(value, int | float | np.number) else None
 
 
-def _filled(info: Info, empty: Info) -> Info:
+def _filled(info: Info, keys: _Keys) -> Info:
     filled = {**info}
-    for key, value in empty.items():
+    for key, value in keys.empty.items():
         if key not in filled:
             filled[key] = _empty(value)
-        elif isinstance(value, float) and isinstance(filled[key], int):
-            # a vector environment's array, made for this one's int, would cut another's float
+    for key in keys.floats:
+        if isinstance(filled[key], int):
             filled[key] = float(filled[key])
     return filled
 
