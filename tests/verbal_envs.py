@@ -8,7 +8,7 @@ from text_envs.wrappers import Verbalize
 
 CART_POLE_ID = "VerbalCartPole-v0"
 TAXI_ID = "VerbalTaxi-v0"
-# v3 until Gymnasium 1.3
+# v3 in older releases of Gymnasium
 TAXI = "Taxi-v4" if "Taxi-v4" in gym.registry else "Taxi-v3"
 COLOURS = ("red", "green", "yellow", "blue")
 TAXI_ACTIONS = {

@@ -47,7 +47,7 @@ class OneOf(gym.Env[Any, Any]):
 
     What ``TextEnv`` offers beyond Gymnasium (``rules``, ``solve()``, ``legal_actions()``,
     ``facts()``, ...) is that of the present episode's environment; it is there if all of them have
-    it.
+    it. With ``render_mode="human"`` each has a window of its own.
     """
 
     metadata = {"render_modes": ["ansi", "rgb_array", "human"], "render_fps": 4}  # noqa: RUF012 (Gymnasium's own form)

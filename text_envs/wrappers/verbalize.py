@@ -57,7 +57,8 @@ class Verbalize(gym.Wrapper[str, str, Any, Any], RecordConstructorArgs):
     Args:
         env: any environment.
         describe: makes a text of an observation. This and ``success`` may also be written as
-            ``"module:function"``, which is what an environment spec keeps as JSON.
+            ``"module:function"``, which is what an environment spec keeps as JSON. What is to be
+            pickled takes functions of a module.
         actions: name -> action of ``env``; the names are different in lower case too.
         rules: what a player is told; the names of the actions are added.
         success: whether a step, by what it returned (observation, reward, terminated, truncated,
