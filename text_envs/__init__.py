@@ -33,7 +33,9 @@ _TABLE: dict[str, tuple[str, int, dict[str, Any]]] = {
 }
 
 ENV_IDS = tuple(_TABLE)
-"""Every id that this package registers."""
+"""The id of every game. ``TextMixture-v0`` and ``TextCurriculum-v0``, registered below, are made
+out of these.
+"""
 
 for _id, (_game, _limit, _params) in _TABLE.items():
     if _id not in registry:  # a reload registers nothing twice
@@ -44,3 +46,7 @@ for _id, (_game, _limit, _params) in _TABLE.items():
             max_episode_steps=_limit,
             kwargs={"game": _game, **_params},
         )
+
+for _id, _maker in (("TextMixture-v0", "Mixture"), ("TextCurriculum-v0", "Curriculum")):
+    if _id not in registry:
+        register(_id, entry_point=f"text_envs.wrappers:{_maker}")
