@@ -15,6 +15,7 @@ except ImportError as error:
 from renderers.bandit import draw_bandit
 from renderers.dispatch import draw, has_drawer
 from renderers.frozen_lake import draw_frozen_lake
+from renderers.pairs import draw_pairs
 from renderers.panel import draw_text
 from renderers.sokoban import draw_sokoban
 from renderers.window import Window
@@ -24,6 +25,7 @@ __all__ = [
     "draw",
     "draw_bandit",
     "draw_frozen_lake",
+    "draw_pairs",
     "draw_sokoban",
     "draw_text",
     "has_drawer",

@@ -39,6 +39,10 @@ RED_LOW: Color = (184, 44, 58)
 GOLD: Color = (255, 204, 72)
 GOLD_LOW: Color = (232, 160, 36)
 
+# cards
+FELT: Color = (34, 104, 78)
+FELT_LOW: Color = (24, 80, 60)
+
 # people
 SKIN: Color = (255, 217, 176)
 SKIN_LOW: Color = (243, 190, 144)
