@@ -180,11 +180,8 @@ class Blicket(Game[BlicketState]):
         chosen = _moves(objects).sets[move]
         if move[0] == "a":
             right = chosen == blickets
-            note = (
-                "Right: these are the blickets." if right else "Wrong: these are not the blickets."
-            )
             after = BlicketState(objects, rule, blickets, left, tests, chosen)
-            return Outcome(after, float(right), True, right, note)
+            return Outcome(after, float(right), True, right, "Right." if right else "Wrong.")
         lit = inference.lights_up(rule, blickets, chosen)
         if lit and self.noise and rng.random() < self.noise:
             lit = False
@@ -241,7 +238,8 @@ class Blicket(Game[BlicketState]):
 
     def information(self, state: BlicketState) -> dict[int, float]:
         """Set of objects -> bits that testing it is expected to tell."""
-        return inference.information(*self._machine(state), self._posterior(state))
+        objects, chances = len(state.objects), self._posterior(state)
+        return inference.information(objects, self.rule, self.noise, chances)
 
     def lookalike(self, state: BlicketState, rng: np.random.Generator) -> BlicketState:
         """Draw another hypothesis that the tests so far leave possible."""
@@ -263,11 +261,8 @@ class Blicket(Game[BlicketState]):
 
     # --- private ---
 
-    def _machine(self, state: BlicketState) -> tuple[int, RuleChoice, float]:
-        return len(state.objects), self.rule, self.noise
-
     def _posterior(self, state: BlicketState) -> np.ndarray:
-        return inference.posterior(*self._machine(state), state.tests)
+        return inference.posterior(len(state.objects), self.rule, self.noise, state.tests)
 
     def _possible(self, state: BlicketState) -> list[tuple[inference.Hypothesis, float]]:
         """Hypotheses that the tests so far leave, with their probabilities."""
@@ -283,35 +278,32 @@ class Blicket(Game[BlicketState]):
             )
         rule, _, rest = lines[1].partition(": ")
         objects, blickets = lines[0].split(", "), rest.split(", ")
-        fault = ""
-        if strange := [name for name in objects if name not in _NAMES]:
-            fault = (
-                f"{strange[0]!r:.80} is no object; write a colour ({', '.join(COLOURS)}) and a"
-                f" shape ({', '.join(SHAPES)})"
-            )
-        elif len(set(objects)) < len(objects):
-            fault = "an object is there twice; all must differ"
-        elif len(objects) != self.objects:
-            fault = (
-                f"the number of objects is {len(objects)}, but this environment was made with"
-                f" objects={self.objects}"
-            )
-        elif rule not in NEEDED or self.rule not in (rule, "mixed"):
-            fault = (
-                f"the rule is {rule!r:.80}, but this environment was made with rule={self.rule!r}"
-            )
-        elif strange := [name for name in blickets if name not in objects]:
-            fault = f"the blicket {strange[0]!r:.80} is none of the objects"
-        elif len(set(blickets)) < len(blickets):
-            fault = "a blicket is there twice; name each once"
-        elif len(blickets) < NEEDED[rule]:
-            fault = (
-                f"the rule {rule!r} needs at least {NEEDED[rule]} blickets, or nothing lights up"
-            )
-        if fault:
+        if fault := self._fault(objects, rule, blickets):
             raise ValueError(f"level {number}: {fault}")
         members = sum(1 << objects.index(name) for name in blickets)
         return BlicketState(tuple(objects), "two" if rule == "two" else "any", members, self.tests)
+
+    def _fault(self, objects: list[str], rule: str, blickets: list[str]) -> str:
+        """Say what is wrong with a level; nothing if it is well."""
+        if strange := [name for name in objects if name not in _NAMES]:
+            return (
+                f"{strange[0]!r:.80} is no object; write a colour ({', '.join(COLOURS)}) and a"
+                f" shape ({', '.join(SHAPES)})"
+            )
+        if len(set(objects)) < len(objects):
+            return "an object is there twice; all must differ"
+        made = "but this environment was made with"
+        if len(objects) != self.objects:
+            return f"the number of objects is {len(objects)}, {made} objects={self.objects}"
+        if rule not in NEEDED or self.rule not in (rule, "mixed"):
+            return f"the rule is {rule!r:.80}, {made} rule={self.rule!r}"
+        if strange := [name for name in blickets if name not in objects]:
+            return f"the blicket {strange[0]!r:.80} is none of the objects"
+        if len(set(blickets)) < len(blickets):
+            return "a blicket is there twice; name each once"
+        if len(blickets) < NEEDED[rule]:
+            return f"the rule {rule!r} needs at least {NEEDED[rule]} blickets, or nothing lights up"
+        return ""
 
     def _rules(self) -> str:
         one = "lights up when at least one of the objects on it is a blicket"
