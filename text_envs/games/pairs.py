@@ -262,6 +262,8 @@ class Pairs(Game[PairsState]):
 
 
 def _check_symbols(symbols: Sequence[str], pairs: int) -> None:
+    if not isinstance(symbols, Sequence):
+        raise ValueError(f"symbols={symbols!r:.300} must be a list of words, or a string of signs")
     for symbol in symbols:
         fit = isinstance(symbol, str) and 0 < len(symbol) <= MAX_SYMBOL and symbol.isprintable()
         if not fit or set(" []") & set(symbol) or symbol.isdigit():
