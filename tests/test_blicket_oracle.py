@@ -98,7 +98,7 @@ def test_the_oracle_finds_the_blickets_under_every_hypothesis_in_the_tests_it_ha
         == objects + (rule == "mixed") - (rule == "two" and objects == 3)
     )
     assert most < game.tests
-    limit = gym.spec("text_envs:TextBlicket-v0").max_episode_steps
+    limit = gym.spec("TextBlicket-v0").max_episode_steps
     assert limit is not None
     assert limit > game.tests
 

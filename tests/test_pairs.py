@@ -103,7 +103,7 @@ def test_every_card_is_as_likely_as_another_everywhere():
 
 
 def test_what_was_turned_back_is_in_no_later_observation():
-    env: Any = gym.make("text_envs:TextPairs-v0")
+    env: Any = gym.make("TextPairs-v0")
     env.reset(options={"level": "owl fox bee cat\ndog cow owl cat\ndog fox cow bee"})
     assert "[owl]" in env.step("flip 0")[0]
     shown = env.step("flip 1")[0]

@@ -73,7 +73,7 @@ def turns(single: int, unseen: int, worst: bool, choice: bool = True) -> float:
 def test_never_more_turns_are_needed_than_the_budget_has():
     for pairs in range(2, 33):
         assert turns(0, pairs, worst=True, choice=False) == 2 * pairs - 1
-    limit = gym.spec("text_envs:TextPairs-v0").max_episode_steps
+    limit = gym.spec("TextPairs-v0").max_episode_steps
     assert limit is not None
     assert limit == 2 * 12 > 2 * (2 * 6 - 1)
 
@@ -115,7 +115,7 @@ def test_the_oracle_needs_as_many_turns_as_best_play_over_every_deck():
 
 
 def test_a_player_that_remembers_all_plays_like_the_oracle_and_wins_in_time():
-    env: Any = gym.make("text_envs:TextPairs-v0")
+    env: Any = gym.make("TextPairs-v0")
     flips, episodes = [], 300
     for seed in range(episodes):
         player, (observation, _), over, count = Rememberer(), env.reset(seed=seed), False, 0
