@@ -13,8 +13,10 @@ except ImportError as error:
     raise ImportError("pictures need the render extra: pip install 'text-envs[render]'") from error
 
 from renderers.bandit import draw_bandit
+from renderers.blicket import draw_blicket
 from renderers.dispatch import draw, has_drawer
 from renderers.frozen_lake import draw_frozen_lake
+from renderers.pairs import draw_pairs
 from renderers.panel import draw_text
 from renderers.sokoban import draw_sokoban
 from renderers.window import Window
@@ -23,7 +25,9 @@ __all__ = [
     "Window",
     "draw",
     "draw_bandit",
+    "draw_blicket",
     "draw_frozen_lake",
+    "draw_pairs",
     "draw_sokoban",
     "draw_text",
     "has_drawer",

@@ -39,6 +39,13 @@ RED_LOW: Color = (184, 44, 58)
 GOLD: Color = (255, 204, 72)
 GOLD_LOW: Color = (232, 160, 36)
 
+# cards
+FELT: Color = (34, 104, 78)
+FELT_LOW: Color = (24, 80, 60)
+
+# blicket detector
+GLOW: Color = (104, 88, 56)
+
 # people
 SKIN: Color = (255, 217, 176)
 SKIN_LOW: Color = (243, 190, 144)
@@ -66,3 +73,15 @@ ARMS: tuple[tuple[Color, Color], ...] = (
 """Light and dark, one pair an arm of a bandit."""
 STEEL: Color = (170, 178, 198)
 STEEL_LOW: Color = (104, 112, 136)
+
+TOYS: dict[str, tuple[Color, Color, Color]] = {
+    "red": ((240, 84, 80), (184, 36, 52), (112, 20, 36)),
+    "orange": ((255, 158, 62), (220, 104, 20), (132, 58, 8)),
+    "yellow": ((255, 222, 84), (232, 178, 30), (142, 100, 8)),
+    "green": ((92, 204, 122), (30, 138, 80), (12, 78, 46)),
+    "blue": ((92, 150, 246), (42, 84, 196), (18, 42, 112)),
+    "purple": ((188, 122, 240), (118, 58, 184), (66, 28, 112)),
+    "white": ((255, 255, 255), (206, 212, 226), (120, 128, 150)),
+    "black": ((64, 66, 78), (22, 23, 30), (150, 156, 176)),
+}
+"""Light, dark and rim, by the name of the colour."""

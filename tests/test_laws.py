@@ -37,6 +37,9 @@ CASES: list[tuple[str, dict[str, Any]]] = [
     ("TextFrozenLake-v0", {"success_rate": 1 / 3, "fixed_corners": True}),
     ("TextFrozenLake-v0", {"observation": "coord", "rows": 3, "cols": 7}),
     ("TextFrozenLake-v0", {"observation": "grid_coord", "symbols": "😀.#*+!"}),
+    ("TextPairs-v0", {"rows": 2, "cols": 3, "symbols": "🍎🍌🍇🍒"}),
+    ("TextBlicket-v0", {"objects": 3, "rule": "any", "tests": 2, "test_cost": 0.1}),
+    ("TextBlicket-v0", {"objects": 5, "rule": "two", "noise": 0.2}),
 ]
 
 

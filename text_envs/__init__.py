@@ -30,6 +30,8 @@ _TABLE: dict[str, tuple[str, int, dict[str, Any]]] = {
         {"size": 8, "boxes": 2, "max_solution": 20},
     ),
     "TextFrozenLake-v0": ("text_envs.games.frozen_lake:FrozenLake", 20, {}),
+    "TextPairs-v0": ("text_envs.games.pairs:Pairs", 24, {}),
+    "TextBlicket-v0": ("text_envs.games.blicket:Blicket", 10, {}),
 }
 
 ENV_IDS = tuple(_TABLE)
