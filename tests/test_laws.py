@@ -39,6 +39,8 @@ CASES: list[tuple[str, dict[str, Any]]] = [
     ("TextFrozenLake-v0", {"observation": "grid_coord", "symbols": "😀.#*+!"}),
     ("TextBlackjack-v0", {"natural": True, "totals": False}),
     ("TextBlackjack-v0", {"sab": True}),
+    ("TextMastermind-v0", {"pegs": 5, "colors": 8, "guesses": 12}),
+    ("TextMastermind-v0", {"repeats": False, "guesses": 3, "symbols": "AbcdEF"}),
 ]
 
 
