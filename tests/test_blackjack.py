@@ -351,3 +351,39 @@ def test_anything_but_the_two_moves_is_refused(text):
     game, state = Blackjack(), start("2 2", "3 3")
     assert game.parse(state, text) is None
     assert game.parse(state, " HIT\n") == "hit"
+
+
+# --- the picture ---
+
+
+def test_the_hidden_card_is_face_down_until_the_end():
+    renderers = pytest.importorskip("renderers")
+    state = start("10h 7s", "6d Qc")
+    other = start("10h 7s", "6d 2h")
+    assert np.array_equal(renderers.draw(state), renderers.draw(other))
+    shown = [renderers.draw(s._replace(over=True)) for s in (state, other)]
+    assert not np.array_equal(*shown)
+    assert not np.array_equal(renderers.draw(state), shown[0])
+
+
+def test_every_card_has_a_face_of_its_own():
+    renderers = pytest.importorskip("renderers")
+    states = [BlackjackState(bytes([card, 5]), bytes([9, 9])) for card in range(len(CARDS))]
+    assert len({renderers.draw(state, 16).tobytes() for state in states}) == len(CARDS)
+
+
+@pytest.mark.parametrize("tile", [8, 32])
+def test_any_number_of_cards_fits_one_shape_and_each_is_seen(tile):
+    renderers = pytest.importorskip("renderers")
+    dealer, seen = bytes([9, 9]), set()
+    for count in range(2, MAX_PLAYER + 1):
+        picture = renderers.draw(BlackjackState(bytes([0] * count), dealer), tile)
+        assert picture.shape == (7 * tile, 8 * tile, 3)
+        seen.add(picture.tobytes())
+    assert len(seen) == MAX_PLAYER - 1
+    full = BlackjackState(bytes([0] * MAX_PLAYER), bytes([1] * MAX_DEALER), True)
+    for place in range(MAX_PLAYER):
+        other = bytearray(full.player)
+        other[place] = 50
+        changed = renderers.draw(full._replace(player=bytes(other)), tile)
+        assert not np.array_equal(changed, renderers.draw(full, tile))

@@ -38,7 +38,7 @@ COLORS = (
     "red", "green", "blue", "yellow", "orange", "purple",
     "white", "black", "pink", "brown", "cyan", "gray",
 )  # fmt: skip
-MAX_PEGS, MAX_COLORS, MAX_TRIES, MAX_WORD = 8, len(COLORS), 100, 16
+MAX_PEGS, MAX_COLORS, MAX_TRIES, MAX_WORD = 8, len(COLORS), 20, 16
 MAX_CODES = 100_000
 """Codes, up to which the oracle can look at every one of them."""
 
@@ -73,8 +73,7 @@ class Mastermind(Game[MastermindState]):
     Args:
         pegs: pegs in the code, 1 to 8.
         colors: colours that a peg can have, 2 to 12. At most 100,000 codes may be possible.
-        guesses: guesses in a game, 1 to 100. An episode of TextMastermind-v0 has at most 20 moves:
-            for more, give ``gym.make`` a ``max_episode_steps``.
+        guesses: guesses in a game, 1 to 20.
         repeats: a colour can occur more than once, in the code and in a guess.
         symbols: words for the colours, of letters and digits; the first ``colors`` are used. The
             picture shows the word beside its colour.
@@ -131,7 +130,7 @@ class Mastermind(Game[MastermindState]):
         self.listed = count <= MAX_LISTED
         self.rules = self._rules()
         widest = max(map(len, self.words)) + 1
-        self.max_text = (guesses + 1) * (pegs * widest + len("\n100. : 8 exact, 8 misplaced"))
+        self.max_text = (guesses + 2) * (pegs * widest + len("\n20. : 8 exact, 8 misplaced"))
 
     # --- the game ---
 
