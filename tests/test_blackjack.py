@@ -58,7 +58,7 @@ def test_every_move_is_that_of_gymnasium(options):
         state = ours.initial(rng)
         theirs.player = [value_of(card) for card in state.player]
         theirs.dealer = [value_of(card) for card in state.dealer]
-        natural, done = is_natural(state.player), False
+        natural, done, reward = is_natural(state.player), False, 0.0
         while not done:
             move = "hit" if rng.random() < (0.05 if natural else 0.5) else "stand"
             after, reward, done, success, _ = ours.play(state, move, rng)

@@ -335,8 +335,8 @@ def _read(number: int, lines: list[str]) -> BlackjackState:
             f"level {number}: {' / '.join(lines)[:80]!r} is not a start; write one line such as"
             " 'player: 10h 7s, dealer: 6d Qc', and a blank line between two levels"
         )
-    hands = [_read_hand(number, who, match[k]) for k, who in enumerate(("player", "dealer"), 1)]
-    return BlackjackState(*hands)
+    player = _read_hand(number, "player", match[1])
+    return BlackjackState(player, _read_hand(number, "dealer", match[2]))
 
 
 def _read_hand(number: int, who: str, text: str) -> bytes:

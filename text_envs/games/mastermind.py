@@ -204,9 +204,13 @@ class Mastermind(Game[MastermindState]):
 
     def lookalike(self, state: MastermindState, rng: np.random.Generator) -> MastermindState:
         """Hide another code that would have given the same answers."""
-        codes = [] if state.over else every(self.space)[consistent(self.space, state.history)]
-        others = [code for code in map(bytes, codes) if code != state.code]
-        return state._replace(code=others[int(rng.random() * len(others))]) if others else state
+        if state.over:
+            return state
+        codes = every(self.space)[consistent(self.space, state.history)]
+        others = codes[(codes != np.frombuffer(state.code, np.uint8)).any(axis=1)]
+        if len(others) == 0:
+            return state
+        return state._replace(code=others[int(rng.random() * len(others))].tobytes())
 
     # --- levels ---
 
