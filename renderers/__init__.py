@@ -17,6 +17,10 @@ from renderers.blicket import draw_blicket
 from renderers.dispatch import draw, has_drawer
 from renderers.frozen_lake import draw_frozen_lake
 from renderers.pairs import draw_pairs
+from renderers.blackjack import draw_blackjack
+from renderers.dispatch import draw, has_drawer
+from renderers.frozen_lake import draw_frozen_lake
+from renderers.mastermind import draw_mastermind
 from renderers.panel import draw_text
 from renderers.sokoban import draw_sokoban
 from renderers.window import Window
@@ -28,6 +32,9 @@ __all__ = [
     "draw_blicket",
     "draw_frozen_lake",
     "draw_pairs",
+    "draw_blackjack",
+    "draw_frozen_lake",
+    "draw_mastermind",
     "draw_sokoban",
     "draw_text",
     "has_drawer",

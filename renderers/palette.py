@@ -85,3 +85,26 @@ TOYS: dict[str, tuple[Color, Color, Color]] = {
     "black": ((64, 66, 78), (22, 23, 30), (150, 156, 176)),
 }
 """Light, dark and rim, by the name of the colour."""
+
+# card table
+FELT: Color = (40, 138, 92)
+FELT_LOW: Color = (22, 104, 70)
+FELT_INK: Color = (186, 232, 204)
+CARD: Color = (254, 252, 246)
+CARD_EDGE: Color = (196, 190, 178)
+
+PEGS: dict[str, tuple[Color, Color]] = {
+    "red": ((232, 74, 74), (168, 32, 46)),
+    "green": ((92, 196, 112), (28, 124, 62)),
+    "blue": ((84, 138, 236), (36, 74, 172)),
+    "yellow": ((255, 226, 84), (222, 172, 16)),
+    "orange": ((255, 158, 62), (206, 96, 12)),
+    "purple": ((172, 104, 224), (104, 46, 160)),
+    "white": ((255, 255, 255), (206, 212, 226)),
+    "black": ((78, 82, 100), (22, 24, 34)),
+    "pink": ((255, 170, 206), (222, 98, 154)),
+    "brown": ((158, 104, 64), (98, 56, 28)),
+    "cyan": ((104, 222, 232), (24, 146, 164)),
+    "gray": ((170, 176, 190), (106, 112, 130)),
+}
+"""Light and dark, of a peg of each colour."""

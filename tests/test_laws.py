@@ -40,6 +40,10 @@ CASES: list[tuple[str, dict[str, Any]]] = [
     ("TextPairs-v0", {"rows": 2, "cols": 3, "symbols": "🍎🍌🍇🍒"}),
     ("TextBlicket-v0", {"objects": 3, "rule": "any", "tests": 2, "test_cost": 0.1}),
     ("TextBlicket-v0", {"objects": 5, "rule": "two", "noise": 0.2}),
+    ("TextBlackjack-v0", {"natural": True, "totals": False}),
+    ("TextBlackjack-v0", {"sab": True}),
+    ("TextMastermind-v0", {"pegs": 5, "colors": 8, "guesses": 12}),
+    ("TextMastermind-v0", {"repeats": False, "guesses": 3, "symbols": "AbcdEF"}),
 ]
 
 

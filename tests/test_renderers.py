@@ -15,7 +15,9 @@ from tiny_game import CORRIDOR_ID, CorridorState
 
 import text_envs
 from text_envs.games.bandit import BanditState, Pay
+from text_envs.games.blackjack import BlackjackState
 from text_envs.games.frozen_lake import FrozenLakeState
+from text_envs.games.mastermind import COLORS, Guess, MastermindState
 from text_envs.games.sokoban import SokobanState
 
 pygame = pytest.importorskip("pygame")
@@ -40,6 +42,11 @@ STATES = {
     "sokoban": (sokoban(b"######", b"#P_XO#", b"#S_*_#", b"######"), (4, 6)),
     "lake": (lake(4), (2, 3)),
     "bandit": (BanditState(ARMS, PAYS, 2, (("librarian", 0.1),)), (6, 8)),
+    "blackjack": (BlackjackState(bytes([0, 37, 51]), bytes([20, 40])), (7, 8)),
+    "mastermind": (
+        MastermindState(COLORS[:6], bytes([1, 2, 3]), 7, (Guess(bytes([3, 2, 0]), 1, 1),)),
+        (10, 8),
+    ),
 }
 
 
@@ -83,12 +90,13 @@ def test_every_process_draws_the_same(seed):
 
 
 def test_threads_draw_the_same():
-    from renderers import bandit, frozen_lake
+    from renderers import bandit, blackjack, frozen_lake, mastermind
     from renderers import sokoban as sokoban_drawer
 
     expected, drawn = digest_of_pictures(), []
     for cached in (
         sokoban_drawer._atlas, frozen_lake._atlas, bandit._machine, bandit._cabinet, bandit._chip,
+        blackjack._card, blackjack._table, mastermind._board, mastermind._cell, mastermind._answer,
         glyphs.glyph, glyphs.cell_glyph,
     ):  # fmt: skip
         cached.cache_clear()

@@ -32,6 +32,8 @@ _TABLE: dict[str, tuple[str, int, dict[str, Any]]] = {
     "TextFrozenLake-v0": ("text_envs.games.frozen_lake:FrozenLake", 20, {}),
     "TextPairs-v0": ("text_envs.games.pairs:Pairs", 24, {}),
     "TextBlicket-v0": ("text_envs.games.blicket:Blicket", 10, {}),
+    "TextBlackjack-v0": ("text_envs.games.blackjack:Blackjack", 20, {}),
+    "TextMastermind-v0": ("text_envs.games.mastermind:Mastermind", 20, {}),
 }
 
 ENV_IDS = tuple(_TABLE)

@@ -33,8 +33,10 @@ from text_envs.testing.strategies import (
 
 GameLaw = Callable[[Game[Any], st.DataObject], None]
 
-MAX_GRAPH = 200
-"""States that ``no_cycle_of_moves_pays`` explores from one start."""
+MAX_GRAPH, MAX_EDGES = 200, 2000
+"""States that ``no_cycle_of_moves_pays`` explores from one start, and moves, about: games with
+hundreds of moves are explored less far.
+"""
 
 
 def same_seed_same_episode(game: Game[Any], data: st.DataObject) -> None:
@@ -300,6 +302,8 @@ def _explore(game: Game[Any], start: Any) -> list[tuple[Any, Any, float]]:
     rng = np.random.default_rng(0)
     seen, edges, queue = {start}, [], [start]
     for state in queue:
+        if len(edges) >= MAX_EDGES:
+            break
         for move in known_moves(game, state):
             after, reward, done, *_ = game.play(state, move, rng)
             edges.append((state, after, float(reward)))
