@@ -13,14 +13,12 @@ except ImportError as error:
     raise ImportError("pictures need the render extra: pip install 'text-envs[render]'") from error
 
 from renderers.bandit import draw_bandit
+from renderers.blackjack import draw_blackjack
 from renderers.blicket import draw_blicket
 from renderers.dispatch import draw, has_drawer
 from renderers.frozen_lake import draw_frozen_lake
-from renderers.pairs import draw_pairs
-from renderers.blackjack import draw_blackjack
-from renderers.dispatch import draw, has_drawer
-from renderers.frozen_lake import draw_frozen_lake
 from renderers.mastermind import draw_mastermind
+from renderers.pairs import draw_pairs
 from renderers.panel import draw_text
 from renderers.sokoban import draw_sokoban
 from renderers.window import Window
@@ -29,12 +27,11 @@ __all__ = [
     "Window",
     "draw",
     "draw_bandit",
+    "draw_blackjack",
     "draw_blicket",
     "draw_frozen_lake",
-    "draw_pairs",
-    "draw_blackjack",
-    "draw_frozen_lake",
     "draw_mastermind",
+    "draw_pairs",
     "draw_sokoban",
     "draw_text",
     "has_drawer",
