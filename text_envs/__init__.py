@@ -31,6 +31,7 @@ _TABLE: dict[str, tuple[str, int, dict[str, Any]]] = {
     ),
     "TextFrozenLake-v0": ("text_envs.games.frozen_lake:FrozenLake", 20, {}),
     "TextMaze-v0": ("text_envs.games.maze:Maze", 50, {}),
+    "TextTowerOfHanoi-v0": ("text_envs.games.tower_of_hanoi:TowerOfHanoi", 20, {}),
 }
 
 ENV_IDS = tuple(_TABLE)
