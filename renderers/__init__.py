@@ -15,8 +15,10 @@ except ImportError as error:
 from renderers.bandit import draw_bandit
 from renderers.dispatch import draw, has_drawer
 from renderers.frozen_lake import draw_frozen_lake
+from renderers.maze import draw_maze
 from renderers.panel import draw_text
 from renderers.sokoban import draw_sokoban
+from renderers.tower_of_hanoi import draw_tower_of_hanoi
 from renderers.window import Window
 
 __all__ = [
@@ -24,7 +26,9 @@ __all__ = [
     "draw",
     "draw_bandit",
     "draw_frozen_lake",
+    "draw_maze",
     "draw_sokoban",
     "draw_text",
+    "draw_tower_of_hanoi",
     "has_drawer",
 ]

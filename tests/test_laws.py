@@ -37,6 +37,10 @@ CASES: list[tuple[str, dict[str, Any]]] = [
     ("TextFrozenLake-v0", {"success_rate": 1 / 3, "fixed_corners": True}),
     ("TextFrozenLake-v0", {"observation": "coord", "rows": 3, "cols": 7}),
     ("TextFrozenLake-v0", {"observation": "grid_coord", "symbols": "😀.#*+!"}),
+    ("TextMaze-v0", {"view": "map", "braid": 1.0, "symbols": "█·X↑→↓←"}),
+    ("TextMaze-v0", {"rows": 2, "cols": 8, "braid": 0.5, "move_cost": 0.01}),
+    ("TextTowerOfHanoi-v0", {"disks": 4, "pegs": 4}),
+    ("TextTowerOfHanoi-v0", {"random_start": False}),
 ]
 
 
