@@ -76,8 +76,9 @@ class Maze(Game[MazeState]):
     A wall in the way stops the player, and nothing changes. Reward 1 at the exit, where the game
     ends (success), less ``move_cost`` for every move. Nothing seen earlier is repeated: remembering
     it is the player's part. Every generated maze has a way out of at most ``max_solution`` moves,
-    turns included. ``info["optimal_moves"]``, at reset: the length of the shortest one with
-    ``view="map"``; -1 from inside, where it would tell what the player can't see.
+    turns included; the moves allowed beyond that are for looking around.
+    ``info["optimal_moves"]``, at reset: the length of the shortest one with ``view="map"``; -1 from
+    inside, where it would tell what the player can't see.
 
     Args:
         size: rows and columns of cells of a square maze, 1 to 40.
@@ -105,7 +106,15 @@ class Maze(Game[MazeState]):
     Success in % (95 % interval) over 10,000 episodes, ``evaluate(env, agent, 10_000)`` with
     ``RandomAgent(0)`` and ``OracleAgent()``, by the moves allowed (50 in TextMaze-v0):
 
-    TABLE
+    =======================  =====  ===================  ==================
+    parameters               moves  random               oracle
+    =======================  =====  ===================  ==================
+    default                  50     14.5 (13.8 to 15.2)  100 (99.96 to 100)
+    default                  20     7.8 (7.3 to 8.3)     100 (99.96 to 100)
+    braid=1.0                50     21.1 (20.3 to 21.9)  100 (99.96 to 100)
+    size=8, max_solution=40  50     6.2 (5.7 to 6.7)     100 (99.96 to 100)
+    min_solution=10          50     0.8 (0.7 to 1.0)     100 (99.96 to 100)
+    =======================  =====  ===================  ==================
     """
 
     def __init__(

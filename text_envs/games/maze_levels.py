@@ -16,8 +16,6 @@ MOVES = ("forward", "turn left", "turn right")
 ARROWS = "^>v<"
 """The player in the text of a level, facing north, east, south, west."""
 
-MAX_LOOKALIKES = 100
-
 _FREE = bytes(ord("1") if code in b".E" else ord("0") for code in range(256))
 
 
@@ -107,7 +105,7 @@ def carve(rng: np.random.Generator, maze: Grid, braid: float) -> bytearray:
     return board
 
 
-def openings(board: bytes | bytearray, maze: Grid, cell: int) -> int:
+def _openings(board: bytes | bytearray, maze: Grid, cell: int) -> int:
     """Count the ways out of a cell."""
     return sum(board[place] == OPEN for place in maze.around[cell])
 
@@ -116,18 +114,18 @@ def _open_dead_ends(board: bytearray, maze: Grid, braid: float, rng: np.random.G
     """Open dead ends, in random order, to a neighbour, until their share is removed; one that leads
     to another dead end removes both.
     """
-    dead_ends = [cell for cell in maze.cells if openings(board, maze, cell) == 1]
+    dead_ends = [cell for cell in maze.cells if _openings(board, maze, cell) == 1]
     left = len(dead_ends)
     stay = round(left * (1 - braid))
     draws = rng.random(left).tolist()
     for cell, draw in zip(_shuffled(rng, dead_ends), draws, strict=True):
         if left <= stay:
             return
-        closed = [place for place in maze.around[cell] if board[place] == WALL]
-        if openings(board, maze, cell) > 1:
+        if _openings(board, maze, cell) > 1:  # another dead end was opened to this one
             continue
+        closed = [place for place in maze.around[cell] if board[place] == WALL]
         place = closed[int(draw * len(closed))]
-        left -= sum(openings(board, maze, end) == 1 for end in maze.walls[place])
+        left -= sum(_openings(board, maze, end) == 1 for end in maze.walls[place])
         board[place] = OPEN
 
 
@@ -161,12 +159,8 @@ def within(board: bytes, stride: int, player: int, heading: int) -> Iterator[int
     from the player, all cells with one heading at once.
     """
     free = int(board.translate(_FREE), 2)
-    open_north, open_east, open_south, open_west = (
-        free >> stride,
-        free << 1,
-        free << stride,
-        free >> 1,
-    )
+    open_north, open_south = free >> stride, free << stride
+    open_east, open_west = free << 1, free >> 1
     start = 1 << len(board) - 1 - player
     now = tuple(start if heading == facing else 0 for facing in range(4))
     before = None

@@ -68,7 +68,15 @@ class TowerOfHanoi(Game[HanoiState]):
     Success in % (95 % interval) over 10,000 episodes, ``evaluate(env, agent, 10_000)`` with
     ``RandomAgent(0)`` and ``OracleAgent()``, by the moves allowed (20 in TextTowerOfHanoi-v0):
 
-    TABLE
+    ==================  =====  ===================  ==================
+    parameters          moves  random               oracle
+    ==================  =====  ===================  ==================
+    default             20     20.9 (20.1 to 21.7)  100 (99.96 to 100)
+    default             10     13.0 (12.3 to 13.6)  100 (99.96 to 100)
+    random_start=False  20     5.0 (4.6 to 5.5)     100 (99.96 to 100)
+    disks=4             20     6.9 (6.4 to 7.4)     100 (99.96 to 100)
+    disks=4, pegs=4     20     2.5 (2.2 to 2.8)     100 (99.96 to 100)
+    ==================  =====  ===================  ==================
     """
 
     def __init__(self, disks: int = 3, pegs: int = 3, random_start: bool = True) -> None:
