@@ -19,8 +19,10 @@ from renderers.dispatch import draw, has_drawer
 from renderers.frozen_lake import draw_frozen_lake
 from renderers.mastermind import draw_mastermind
 from renderers.pairs import draw_pairs
+from renderers.maze import draw_maze
 from renderers.panel import draw_text
 from renderers.sokoban import draw_sokoban
+from renderers.tower_of_hanoi import draw_tower_of_hanoi
 from renderers.window import Window
 
 __all__ = [
@@ -32,7 +34,9 @@ __all__ = [
     "draw_frozen_lake",
     "draw_mastermind",
     "draw_pairs",
+    "draw_maze",
     "draw_sokoban",
     "draw_text",
+    "draw_tower_of_hanoi",
     "has_drawer",
 ]

@@ -45,6 +45,16 @@ FELT_LOW: Color = (24, 80, 60)
 
 # blicket detector
 GLOW: Color = (104, 88, 56)
+# maze
+SKY: Color = (110, 172, 232)
+SKY_LOW: Color = (214, 234, 248)
+HEDGE: Color = (92, 160, 84)
+HEDGE_LOW: Color = (58, 122, 66)
+HEDGE_DARK: Color = (34, 84, 54)
+HEDGE_LIGHT: Color = (140, 196, 110)
+PATH: Color = (232, 212, 170)
+PATH_LOW: Color = (204, 178, 132)
+PATH_LINE: Color = (180, 152, 106)
 
 # people
 SKIN: Color = (255, 217, 176)

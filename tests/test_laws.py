@@ -44,6 +44,10 @@ CASES: list[tuple[str, dict[str, Any]]] = [
     ("TextBlackjack-v0", {"sab": True}),
     ("TextMastermind-v0", {"pegs": 5, "colors": 8, "guesses": 12}),
     ("TextMastermind-v0", {"repeats": False, "guesses": 3, "symbols": "AbcdEF"}),
+    ("TextMaze-v0", {"view": "map", "braid": 1.0, "symbols": "█·X↑→↓←"}),
+    ("TextMaze-v0", {"rows": 2, "cols": 8, "braid": 0.5, "move_cost": 0.01}),
+    ("TextTowerOfHanoi-v0", {"disks": 4, "pegs": 4}),
+    ("TextTowerOfHanoi-v0", {"random_start": False}),
 ]
 
 

@@ -34,6 +34,8 @@ _TABLE: dict[str, tuple[str, int, dict[str, Any]]] = {
     "TextBlicket-v0": ("text_envs.games.blicket:Blicket", 10, {}),
     "TextBlackjack-v0": ("text_envs.games.blackjack:Blackjack", 20, {}),
     "TextMastermind-v0": ("text_envs.games.mastermind:Mastermind", 20, {}),
+    "TextMaze-v0": ("text_envs.games.maze:Maze", 50, {}),
+    "TextTowerOfHanoi-v0": ("text_envs.games.tower_of_hanoi:TowerOfHanoi", 20, {}),
 }
 
 ENV_IDS = tuple(_TABLE)
