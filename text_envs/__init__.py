@@ -31,6 +31,7 @@ _TABLE: dict[str, tuple[str, int, dict[str, Any]]] = {
     ),
     "TextFrozenLake-v0": ("text_envs.games.frozen_lake:FrozenLake", 20, {}),
     "TextCountdown-v0": ("text_envs.games.countdown:Countdown", 20, {}),
+    "TextMath-v0": ("text_envs.games.math_problems:MathProblems", 20, {}),
 }
 
 ENV_IDS = tuple(_TABLE)

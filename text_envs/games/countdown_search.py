@@ -194,5 +194,3 @@ def draw_expression(
         assert value is not None
         pool.append((value, join(operation, one[1], other[1])))
     return pool[0][1].text
-
-

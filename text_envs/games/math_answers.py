@@ -67,7 +67,7 @@ def _value(text: str) -> Fraction | None:
     match = _NUMBER.fullmatch(text)
     if match is None or (match["sign"] and match["inner"]):
         return None
-    value = _fraction(match) if match["whole"] is None and match["only"] is None else _decimal(match)
+    value = _fraction(match) if match["over"] or match["numerator"] else _decimal(match)
     return -value if value and "-" in (match["sign"], match["inner"]) else value
 
 
