@@ -13,8 +13,10 @@ except ImportError as error:
     raise ImportError("pictures need the render extra: pip install 'text-envs[render]'") from error
 
 from renderers.bandit import draw_bandit
+from renderers.countdown import draw_countdown
 from renderers.dispatch import draw, has_drawer
 from renderers.frozen_lake import draw_frozen_lake
+from renderers.math_problems import draw_math
 from renderers.panel import draw_text
 from renderers.sokoban import draw_sokoban
 from renderers.window import Window
@@ -23,7 +25,9 @@ __all__ = [
     "Window",
     "draw",
     "draw_bandit",
+    "draw_countdown",
     "draw_frozen_lake",
+    "draw_math",
     "draw_sokoban",
     "draw_text",
     "has_drawer",
