@@ -9,7 +9,7 @@ import numpy as np
 from renderers import palette as p
 from renderers.canvas import Canvas, Color
 from renderers.dispatch import draw
-from renderers.glyphs import fit, line_mask, printable, wrap, write
+from renderers.glyphs import ELLIPSIS, fit, line_mask, printable, wrap, write
 from text_envs.games.math_problems import MAX_TRIES, MathState
 
 _WIDE, _HIGH = 14, 10
@@ -37,11 +37,14 @@ def _write_guesses(picture: np.ndarray, guesses: list[tuple[str, Color]], tile: 
     """Write the latest guesses that have room in a line, the wrong ones crossed out."""
     x, y, wide = (round(v * tile) for v in _ANSWERS)
     size, gap = max(7, round(_ANSWER_HIGH * tile)), tile // 2
+    more = line_mask(ELLIPSIS, size)  # in place of older ones
+    room = wide - more.shape[1] - gap
     masks: list[tuple[np.ndarray, Color]] = []
     for guess, color in reversed(guesses):
-        mask = line_mask(wrap(guess, wide - gap, size, 1)[0], size)
-        used = sum(other.shape[1] + gap for other, _ in masks)
-        if used + mask.shape[1] > wide:
+        mask = line_mask(wrap(guess, room, size, 1)[0], size)
+        room -= mask.shape[1] + gap
+        if room < -gap:
+            masks.append((more, p.CHALK))
             break
         masks.append((mask, color))
     for mask, color in reversed(masks):

@@ -75,8 +75,8 @@ class MathProblems(Game[MathState]):
     right answer (success) or with the last try. ``info["optimal_moves"]``, at reset: 1.
 
     Args:
-        difficulty: 1 to 4: one operation on whole numbers; two; several, with decimals,
-            percentages, units and means; fractions, equations, rates and unknowns.
+        difficulty: 1 to 4, by default 2: one operation on whole numbers; two; several, with
+            decimals, percentages, units and means; fractions, equations, rates and unknowns.
         kind: ``"arithmetic"`` (what is 3 + 4 * 5?), ``"story"``, or ``"all"``.
         tries: answers in a game, 1 to 20. An episode of TextMath-v0 has at most 20 moves.
         dataset: path of a file with a question a line, ``{"question": "...", "answer": "..."}``, in
@@ -90,7 +90,15 @@ class MathProblems(Game[MathState]):
     Success in % (95 % interval) over 10,000 episodes, ``evaluate(env, agent, 10_000)`` with
     ``RandomAgent(0)`` and ``OracleAgent()``, by the moves allowed (20 in TextMath-v0):
 
-    TABLE
+    ============  =====  ================  ==================
+    parameters    moves  random            oracle
+    ============  =====  ================  ==================
+    default       20     2.4 (2.1 to 2.8)  100 (99.96 to 100)
+    tries=1       20     0.5 (0.4 to 0.7)  100 (99.96 to 100)
+    difficulty=1  20     3.9 (3.6 to 4.3)  100 (99.96 to 100)
+    difficulty=3  20     1.1 (0.9 to 1.3)  100 (99.96 to 100)
+    difficulty=4  20     1.4 (1.2 to 1.6)  100 (99.96 to 100)
+    ============  =====  ================  ==================
     """
 
     hidden = True
