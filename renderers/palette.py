@@ -118,3 +118,14 @@ PEGS: dict[str, tuple[Color, Color]] = {
     "gray": ((170, 176, 190), (106, 112, 130)),
 }
 """Light and dark, of a peg of each colour."""
+# countdown and math
+SIGN: Color = (34, 62, 128)
+SIGN_LOW: Color = (18, 34, 82)
+SIGN_LIGHT: Color = (88, 128, 214)
+DISPLAY: Color = (12, 14, 24)
+SLATE: Color = (44, 84, 70)
+SLATE_LOW: Color = (34, 68, 58)
+CHALK: Color = (240, 244, 234)
+CHALK_RED: Color = (255, 158, 144)
+CHALK_GREEN: Color = (158, 240, 160)
+CHALK_GOLD: Color = (250, 224, 140)

@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
-from typing import Any
+from typing import Any, cast
 
 import gymnasium as gym
 import numpy as np
@@ -19,7 +19,7 @@ from gymnasium.utils.env_match import check_environments_match
 from tiny_game import CORRIDOR_ID
 
 import text_envs
-from text_envs import ENV_IDS
+from text_envs import ENV_IDS, TextEnv
 from text_envs.spaces import TextSpace
 from text_envs.testing import choices, resolve
 
@@ -29,12 +29,13 @@ FORKS = pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:Depreca
 
 
 def play(env: gym.Env[Any, str], seed: int, steps: int = 12) -> list[Any]:
-    """An episode of legal moves and a few that are not."""
-    rng = np.random.default_rng(seed)
+    """An episode of legal moves (samples, where these can't be listed) and a few that are not."""
+    rng, inner = np.random.default_rng(seed), cast(TextEnv, env.unwrapped)
     record: list[Any] = [env.reset(seed=seed)]
     legal = record[0][1]["legal_actions"]
     for _ in range(steps):
-        moves = legal if rng.random() < 0.8 else ("nowhere", "")
+        known = (inner.sample_action(rng),) if legal is None else legal
+        moves = known if rng.random() < 0.8 else ("nowhere", "")
         record.append(env.step(moves[rng.integers(len(moves))]))
         legal = record[-1][-1]["legal_actions"]
         if record[-1][2] or record[-1][3]:

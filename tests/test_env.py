@@ -243,8 +243,8 @@ def test_pictures_of_every_game(id: str):
 @pytest.mark.parametrize("id", IDS)
 def test_a_window_opens_and_closes(id: str):
     env: Any = gym.make(id, render_mode="human")
-    _, info = env.reset(seed=0)
-    env.step(info["legal_actions"][0])
+    env.reset(seed=0)
+    env.step(env.unwrapped.sample_action(np.random.default_rng(0)))
     assert env.render() is None
     assert env.unwrapped._window is not None
     copy = pickle.loads(pickle.dumps(env))

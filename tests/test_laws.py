@@ -48,6 +48,8 @@ CASES: list[tuple[str, dict[str, Any]]] = [
     ("TextMaze-v0", {"rows": 2, "cols": 8, "braid": 0.5, "move_cost": 0.01}),
     ("TextTowerOfHanoi-v0", {"disks": 4, "pegs": 4}),
     ("TextTowerOfHanoi-v0", {"random_start": False}),
+    ("TextCountdown-v0", {"use_all": True, "tries": 3, "operations": "+-*"}),
+    ("TextMath-v0", {"difficulty": 4, "tries": 1}),
 ]
 
 

@@ -36,6 +36,8 @@ _TABLE: dict[str, tuple[str, int, dict[str, Any]]] = {
     "TextMastermind-v0": ("text_envs.games.mastermind:Mastermind", 20, {}),
     "TextMaze-v0": ("text_envs.games.maze:Maze", 50, {}),
     "TextTowerOfHanoi-v0": ("text_envs.games.tower_of_hanoi:TowerOfHanoi", 20, {}),
+    "TextCountdown-v0": ("text_envs.games.countdown:Countdown", 20, {}),
+    "TextMath-v0": ("text_envs.games.math_problems:MathProblems", 20, {}),
 }
 
 ENV_IDS = tuple(_TABLE)
