@@ -15,15 +15,13 @@ except ImportError as error:
 from renderers.bandit import draw_bandit
 from renderers.blackjack import draw_blackjack
 from renderers.blicket import draw_blicket
-from renderers.dispatch import draw, has_drawer
-from renderers.frozen_lake import draw_frozen_lake
-from renderers.mastermind import draw_mastermind
-from renderers.pairs import draw_pairs
-from renderers.maze import draw_maze
 from renderers.countdown import draw_countdown
 from renderers.dispatch import draw, has_drawer
 from renderers.frozen_lake import draw_frozen_lake
+from renderers.mastermind import draw_mastermind
 from renderers.math_problems import draw_math
+from renderers.maze import draw_maze
+from renderers.pairs import draw_pairs
 from renderers.panel import draw_text
 from renderers.sokoban import draw_sokoban
 from renderers.tower_of_hanoi import draw_tower_of_hanoi
@@ -35,13 +33,12 @@ __all__ = [
     "draw_bandit",
     "draw_blackjack",
     "draw_blicket",
-    "draw_frozen_lake",
-    "draw_mastermind",
-    "draw_pairs",
-    "draw_maze",
     "draw_countdown",
     "draw_frozen_lake",
+    "draw_mastermind",
     "draw_math",
+    "draw_maze",
+    "draw_pairs",
     "draw_sokoban",
     "draw_text",
     "draw_tower_of_hanoi",
