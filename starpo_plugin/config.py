@@ -161,6 +161,8 @@ class TrainConfig:
     """Learning rate of the policy. A model made from scratch needs about 1e-4."""
     critic_lr: float = 1e-5
     """Learning rate of the critic. A model made from scratch needs about 1e-3."""
+    lr_decay: Literal["none", "linear"] = "none"
+    """linear: both learning rates fall to 0 over the iterations."""
     grad_clip: float = 1.0
     """Largest gradient norm."""
     max_bad_updates: int = 3

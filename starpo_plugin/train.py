@@ -102,6 +102,7 @@ def train(config: TrainConfig, watcher: Watcher | None = None, resume: bool = Fa
         kept, scale = select(played, config)
         metrics["kept_groups"] = float(len({t.group for t in kept}))
         if kept:
+            set_learning_rates(run.learner.optimizer, config, iteration)
             batch = collate(kept, run.tokens.pad_id, config.rewards).to(run.policy.device)
             shuffle = generator_for(config.seed, iteration, "shuffle")
             metrics |= run.learner.update(batch, shuffle, scale)
@@ -265,6 +266,15 @@ def _optimizer(policy: Policy, config: TrainConfig) -> torch.optim.Optimizer:
     if policy.critic_head is not None:
         groups.append({"params": policy.critic_parameters(), "lr": config.critic_lr})
     return torch.optim.AdamW(groups, betas=(0.9, 0.999), weight_decay=0)
+
+
+def set_learning_rates(
+    optimizer: torch.optim.Optimizer, config: TrainConfig, iteration: int
+) -> None:
+    """Set what ``lr_decay`` asks for in an iteration, counted from 1."""
+    share = 1.0 - (iteration - 1) / config.iterations if config.lr_decay == "linear" else 1.0
+    for group, lr in zip(optimizer.param_groups, (config.actor_lr, config.critic_lr), strict=False):
+        group["lr"] = lr * share
 
 
 # --- evaluation ---

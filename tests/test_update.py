@@ -1,6 +1,6 @@
 import copy
 import dataclasses
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 import torch
@@ -8,9 +8,10 @@ from starpo_kit import play, rewarded, small_policy
 
 from starpo_plugin.advantages import WITH_CRITIC
 from starpo_plugin.batch import Batch, collate, micro_batches
-from starpo_plugin.config import TrainConfig
+from starpo_plugin.config import TrainConfig, preset
 from starpo_plugin.losses import AGGREGATIONS
 from starpo_plugin.policy import Policy
+from starpo_plugin.train import set_learning_rates
 from starpo_plugin.trajectory import Trajectory
 from starpo_plugin.update import Learner, TooManyBadUpdates
 
@@ -220,3 +221,16 @@ def test_an_architecture_that_scales_its_logits_is_refused():
     policy.model.config.final_logit_softcapping = 0.001
     with pytest.raises(ValueError, match="logits"):
         Policy(policy.model, policy.tokenizer)
+
+
+def test_learning_rates_fall_as_asked():
+    weights = [torch.nn.Parameter(torch.zeros(1)) for _ in range(2)]
+    optimizer = torch.optim.AdamW([{"params": [w]} for w in weights])
+
+    def rates(decay: Literal["none", "linear"], iteration: int) -> list[float]:
+        config = preset("starpo_s", iterations=4, actor_lr=1.0, critic_lr=2.0, lr_decay=decay)
+        set_learning_rates(optimizer, config, iteration)
+        return [group["lr"] for group in optimizer.param_groups]
+
+    assert [rates("linear", i) for i in (1, 2, 4)] == [[1.0, 2.0], [0.75, 1.5], [0.25, 0.5]]
+    assert rates("none", 4) == [1.0, 2.0]
