@@ -149,22 +149,19 @@ class Twenty48(Game[Twenty48State]):
         shifted, made = slide(board, size, move)
         if shifted == board:
             return Outcome(state, self.ineffective_penalty, note="Nothing moves that way.")
-        after = _with_new_tile(shifted, rng.random())
-        reward = 0.1 * log2(made + 1)
+        board = _with_new_tile(shifted, rng.random())
+        after = Twenty48State(board, size)
+        reward = 0.1 * log2(made + 1) if made else 0.0
         if self._goal in shifted:
-            note = f"You made {self.target}."
-            return Outcome(Twenty48State(after, size), reward, True, True, note)
-        if 0 not in after and _stuck(after, size):
-            return Outcome(Twenty48State(after, size), reward, True, note="No move is left.")
-        return Outcome(Twenty48State(after, size), reward)
+            return Outcome(after, reward, True, True, f"You made {self.target}.")
+        if 0 not in board and _stuck(board, size):
+            return Outcome(after, reward, True, note="No move is left.")
+        return Outcome(after, reward)
 
     def text(self, state: Twenty48State) -> str:
         """Give the board, a row a line."""
-        board, size = state
-        cells = self._cells
-        return "\n".join(
-            [_written(board[i : i + size], cells) for i in range(0, size * size, size)]
-        )
+        board, cells = state.board, self._cells
+        return "\n".join([_written(board[row], cells) for row in _rows(state.size)])
 
     def facts(self, state: Twenty48State) -> dict[str, Any]:
         """Give every row as a list of numbers, 0 for an empty cell: ``row 0``, ...; ``best_tile``
@@ -172,8 +169,8 @@ class Twenty48(Game[Twenty48State]):
         """
         board, size = state
         facts: dict[str, Any] = {
-            f"row {row}": [1 << k if k else 0 for k in board[row * size : (row + 1) * size]]
-            for row in range(size)
+            f"row {number}": [1 << k if k else 0 for k in board[row]]
+            for number, row in enumerate(_rows(size))
         }
         return facts | {"best_tile": state.best_tile, "empty_cells": board.count(0)}
 
@@ -197,7 +194,7 @@ class Twenty48(Game[Twenty48State]):
         """Write the board in numbers, a row a line."""
         board, size = state
         cells = [str(1 << k) if k else _EMPTY for k in board]
-        return "\n".join(" ".join(cells[i : i + size]) for i in range(0, size * size, size))
+        return "\n".join(" ".join(cells[row]) for row in _rows(size))
 
     def levels(self, text: str) -> list[Twenty48State]:
         """Read boards, separated by blank lines."""
@@ -252,13 +249,32 @@ class Twenty48(Game[Twenty48State]):
 
 def slide(board: bytes, size: int, move: str) -> tuple[bytes, int]:
     """Slide and merge: the board before a new tile comes, and the sum of the tiles made."""
-    one_way = _to_start if move in ("up", "left") else _to_end
-    if move in ("left", "right"):
-        lines = [one_way(board[i : i + size]) for i in range(0, size * size, size)]
-        return b"".join([line for line, _ in lines]), sum([made for _, made in lines])
-    lines = [one_way(board[i::size]) for i in range(size)]
-    columns = b"".join([line for line, _ in lines])
-    return b"".join([columns[i::size] for i in range(size)]), sum([made for _, made in lines])
+    turned, back = _turns(size)[move]
+    lines = turned.translate(board.ljust(256))
+    after, made = b"", 0
+    for row in _rows(size):
+        line, sum_made = _to_start(lines[row])
+        after += line
+        made += sum_made
+    return back.translate(after.ljust(256)), made
+
+
+@lru_cache(maxsize=MAX_SIZE)
+def _turns(size: int) -> dict[str, tuple[bytes, bytes]]:
+    """Move -> the cells in an order in which it slides every row to the left, and the way back.
+    Such an order, "translated" by a board, is the board's cells in that order.
+    """
+    cells = np.arange(size * size).reshape(size, size)
+    turned = {"left": cells, "right": cells[:, ::-1], "up": cells.T, "down": cells[::-1].T}
+    return {
+        move: (bytes(order.ravel().tolist()), bytes(np.argsort(order, axis=None).tolist()))
+        for move, order in turned.items()
+    }
+
+
+@lru_cache(maxsize=MAX_SIZE)
+def _rows(size: int) -> tuple[slice, ...]:
+    return tuple(slice(i, i + size) for i in range(0, size * size, size))
 
 
 @lru_cache(maxsize=1 << 16)
@@ -277,21 +293,17 @@ def _to_start(line: bytes) -> tuple[bytes, int]:
     return bytes(after).ljust(len(line), b"\0"), made
 
 
-@lru_cache(maxsize=1 << 16)
-def _to_end(line: bytes) -> tuple[bytes, int]:
-    after, made = _to_start(line[::-1])
-    return after[::-1], made
-
-
 def _with_new_tile(board: bytes, draw: float) -> bytes:
     """Put a new tile on an empty cell. ``draw``, from 0 to 1, tells where by its share of the empty
     cells, and which tile by what is left of it.
     """
-    place, rest = divmod(draw * board.count(0), 1)
-    at = -1
-    for _ in range(int(place) + 1):
-        at = board.find(0, at + 1)
-    return board[:at] + (b"\2" if rest < FOUR else b"\1") + board[at + 1 :]
+    share = draw * board.count(0)
+    place = int(share)
+    at = board.index(0)
+    for _ in range(place):
+        at = board.index(0, at + 1)
+    tile = b"\2" if share - place < FOUR else b"\1"
+    return board[:at] + tile + board[at + 1 :]
 
 
 def _stuck(board: bytes, size: int) -> bool:
@@ -299,7 +311,7 @@ def _stuck(board: bytes, size: int) -> bool:
     return not any(
         line[i] == line[i + 1]
         for k in range(size)
-        for line in (board[k * size : (k + 1) * size], board[k::size])
+        for line in (board[_rows(size)[k]], board[k::size])
         for i in range(size - 1)
     )
 
