@@ -16,7 +16,9 @@ from renderers.bandit import draw_bandit
 from renderers.dispatch import draw, has_drawer
 from renderers.frozen_lake import draw_frozen_lake
 from renderers.panel import draw_text
+from renderers.rubiks_cube import draw_rubiks_cube
 from renderers.sokoban import draw_sokoban
+from renderers.twenty48 import draw_twenty48
 from renderers.window import Window
 
 __all__ = [
@@ -24,7 +26,9 @@ __all__ = [
     "draw",
     "draw_bandit",
     "draw_frozen_lake",
+    "draw_rubiks_cube",
     "draw_sokoban",
     "draw_text",
+    "draw_twenty48",
     "has_drawer",
 ]

@@ -30,6 +30,7 @@ _TABLE: dict[str, tuple[str, int, dict[str, Any]]] = {
         {"size": 8, "boxes": 2, "max_solution": 20},
     ),
     "TextFrozenLake-v0": ("text_envs.games.frozen_lake:FrozenLake", 20, {}),
+    "TextRubiksCube-v0": ("text_envs.games.rubiks_cube:RubiksCube", 20, {}),
     "Text2048-v0": ("text_envs.games.twenty48:Twenty48", 1500, {}),
 }
 
