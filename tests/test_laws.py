@@ -37,6 +37,8 @@ CASES: list[tuple[str, dict[str, Any]]] = [
     ("TextFrozenLake-v0", {"success_rate": 1 / 3, "fixed_corners": True}),
     ("TextFrozenLake-v0", {"observation": "coord", "rows": 3, "cols": 7}),
     ("TextFrozenLake-v0", {"observation": "grid_coord", "symbols": "😀.#*+!"}),
+    ("TextRubiksCube-v0", {"scramble": 12, "symbols": "😀12345"}),
+    ("Text2048-v0", {"size": 3, "target": 64, "symbols": ("_", *"abcde", "won")}),
 ]
 
 
