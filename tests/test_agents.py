@@ -107,7 +107,10 @@ def test_where_nothing_tells_a_move_it_samples_the_action_space():
 # --- the oracle ---
 
 
-@pytest.mark.parametrize("env_id", [i for i in text_envs.ENV_IDS if "Large" not in i])
+NOT_ALWAYS = {"TextSokobanLarge-v0", "Text2048-v0"}  # takes long; is a matter of luck
+
+
+@pytest.mark.parametrize("env_id", [i for i in text_envs.ENV_IDS if i not in NOT_ALWAYS])
 def test_the_oracle_always_wins_where_it_can(env_id):
     score = evaluate(gym.make(env_id), OracleAgent(), episodes=50)
     assert score.successes == 50

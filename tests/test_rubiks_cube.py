@@ -1,4 +1,4 @@
-"""The 2x2x2 cube: turns against a real cube's, identities, known counts, and a search of its own."""
+"""The 2x2x2 cube: the turns of a real one, identities, known counts, and another search."""
 
 import re
 from collections import Counter
