@@ -15,7 +15,7 @@ a tile of ``target`` is made              0.1 log2(m + 1), as for any   ends, wo
 no move would shift anything              as for any                    ends, lost
 ========================================  ============================  ===========
 
-The rules are those of Gabriele Cirulli's 2048 of 2014; the reward follows RAGEN.
+The rules are those of Gabriele Cirulli's 2048 of 2014, the reward is on a scale of our own.
 """
 
 from collections.abc import Sequence
@@ -64,8 +64,9 @@ class Twenty48(Game[Twenty48State]):
     A 2048 takes 900 to 1,000 moves, so that Text2048-v0 allows 1,500. ``info["best_tile"]``: the
     value of the greatest tile, which tells games apart that don't get that far.
 
-    The oracle looks one or two moves ahead, over every new tile that may come, and takes the move
-    with the best expected prospects. It is a strong player, not a perfect one: a plan is one move.
+    The oracle weighs every new tile that may come, up to two of them ahead where the board is
+    nearly full, and takes the move with the best prospects. It is a strong player, not a perfect
+    one; its plan is a single move.
 
     Args:
         size: rows and columns of the board, 2 to 5.
@@ -86,9 +87,9 @@ class Twenty48(Game[Twenty48State]):
     ==================  =====  ===================  ===================
     default             1500   0 (0 to 0.04)        0 (0 to 0)
     target=512          1500   0 (0 to 0)           0 (0 to 0)
-    target=256          1500   0 (0 to 0)           0 (0 to 0)
-    target=64           100    0 (0 to 0)           0 (0 to 0)
-    size=3, target=128  1500   0 (0 to 0)           0 (0 to 0)
+    target=256          1500   8.0 (6.8 to 9.2)     100 (99.2 to 100)
+    target=64           100    93.7 (92.9 to 94.4)  100 (99.6 to 100)
+    size=3, target=128  1500   0 (0 to 0.2)         97.5 (95.9 to 98.5)
     ==================  =====  ===================  ===================
     """
 
@@ -176,7 +177,7 @@ class Twenty48(Game[Twenty48State]):
 
     def info(self, state: Twenty48State) -> dict[str, Any]:
         """Give ``best_tile``."""
-        return {"best_tile": 1 << max(state.board)}
+        return {"best_tile": state.best_tile}
 
     def solve(self, state: Twenty48State) -> list[str] | None:
         """Give the one best move; ``None`` once the game is over."""
