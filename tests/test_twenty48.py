@@ -323,6 +323,15 @@ def test_the_oracle_takes_the_winning_move():
     assert Twenty48().solve(state) == ["up"]
 
 
+@given(SEEDS, st.integers(2, 5))
+def test_the_oracle_always_shifts_something(seed, size):
+    """On any board at all, also on those that nobody would ever play into."""
+    rng = np.random.default_rng(seed)
+    board = rng.integers(0 if seed % 2 else 1, 15, size * size).astype(np.uint8).tobytes()
+    if any(slide(board, size, move)[0] != board for move in MOVES):
+        assert slide(board, size, search.best_move(board, size))[0] != board
+
+
 def test_the_oracle_nearly_always_makes_256_and_chance_hardly_ever():
     env = gym.make("Text2048-v0", target=256)
     assert evaluate(env, OracleAgent(), 12).successes >= 11

@@ -42,6 +42,7 @@ def best_move(board: bytes, size: int) -> str:
     empty = board.count(0)
     depth = LOOKAHEAD[empty] if empty < len(LOOKAHEAD) else 0
     values = _move_values(tables, np.stack([columns, rows]), depth)
+    values[values == LOST] = -np.inf  # a crowded board may be worth less, but this is no move
     return MOVES[int(values.argmax())]
 
 
