@@ -23,8 +23,10 @@ from renderers.math_problems import draw_math
 from renderers.maze import draw_maze
 from renderers.pairs import draw_pairs
 from renderers.panel import draw_text
+from renderers.rubiks_cube import draw_rubiks_cube
 from renderers.sokoban import draw_sokoban
 from renderers.tower_of_hanoi import draw_tower_of_hanoi
+from renderers.twenty48 import draw_twenty48
 from renderers.window import Window
 
 __all__ = [
@@ -42,5 +44,9 @@ __all__ = [
     "draw_sokoban",
     "draw_text",
     "draw_tower_of_hanoi",
+    "draw_rubiks_cube",
+    "draw_sokoban",
+    "draw_text",
+    "draw_twenty48",
     "has_drawer",
 ]

@@ -50,6 +50,8 @@ CASES: list[tuple[str, dict[str, Any]]] = [
     ("TextTowerOfHanoi-v0", {"random_start": False}),
     ("TextCountdown-v0", {"use_all": True, "tries": 3, "operations": "+-*"}),
     ("TextMath-v0", {"difficulty": 4, "tries": 1}),
+    ("TextRubiksCube-v0", {"scramble": 12, "symbols": "😀12345"}),
+    ("Text2048-v0", {"size": 3, "target": 64, "symbols": ("_", *"abcde", "won")}),
 ]
 
 

@@ -38,6 +38,8 @@ _TABLE: dict[str, tuple[str, int, dict[str, Any]]] = {
     "TextTowerOfHanoi-v0": ("text_envs.games.tower_of_hanoi:TowerOfHanoi", 20, {}),
     "TextCountdown-v0": ("text_envs.games.countdown:Countdown", 20, {}),
     "TextMath-v0": ("text_envs.games.math_problems:MathProblems", 20, {}),
+    "TextRubiksCube-v0": ("text_envs.games.rubiks_cube:RubiksCube", 20, {}),
+    "Text2048-v0": ("text_envs.games.twenty48:Twenty48", 1500, {}),
 }
 
 ENV_IDS = tuple(_TABLE)
