@@ -22,24 +22,28 @@ SETTINGS = {
     "--max-reply-tokens": "40",
     "--max-tokens": "512",
     "--micro-batch-tokens": "4096",
-    # imitation: demonstrations that play one or two moves a turn
-    "--warmup-updates": "1100",
+    "--tiny-layers": "4",
+    # imitation: demonstrations that think of the pushes and play one or two moves a turn
+    "--warmup-updates": "1250",
+    "--warmup-batch": "24",
     "--warmup-moves": "2",
+    "--warmup-thought": "subgoals",
     # many starts, each with few rollouts: what is learned of one level says little of the next
     "--groups": "64",
     "--members": "4",
     "--filter-value": "0.5",
-    "--mini-batch": "128",
+    "--mini-batch": "32",
     # returns against their group's mean, not divided by the group's spread: where all members
     # fail, that would reward the one that failed with the fewest moves
     "--advantage": "grpo",
     "--grpo-scale": "none",
     "--aggregation": "seq-mean-token-mean",
-    "--actor-lr": "3e-4",
+    "--actor-lr": "6e-4",
+    "--lr-decay": "linear",
     "--entropy-coef": "0",
-    "--iterations": "140",
-    "--eval-every": "35",
-    "--save-every": "35",
+    "--iterations": "100",
+    "--eval-every": "50",
+    "--save-every": "50",
     "--eval-temperature": "1",
 }
 
