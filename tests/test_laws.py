@@ -37,6 +37,8 @@ CASES: list[tuple[str, dict[str, Any]]] = [
     ("TextFrozenLake-v0", {"success_rate": 1 / 3, "fixed_corners": True}),
     ("TextFrozenLake-v0", {"observation": "coord", "rows": 3, "cols": 7}),
     ("TextFrozenLake-v0", {"observation": "grid_coord", "symbols": "😀.#*+!"}),
+    ("TextSudoku-v0", {"size": 6, "empty": 14, "symbols": "_abcdeß"}),
+    ("TextSudoku-v0", {"size": 9, "empty": 20}),
 ]
 
 

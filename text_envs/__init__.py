@@ -30,6 +30,7 @@ _TABLE: dict[str, tuple[str, int, dict[str, Any]]] = {
         {"size": 8, "boxes": 2, "max_solution": 20},
     ),
     "TextFrozenLake-v0": ("text_envs.games.frozen_lake:FrozenLake", 20, {}),
+    "TextSudoku-v0": ("text_envs.games.sudoku:Sudoku", 20, {}),
 }
 
 ENV_IDS = tuple(_TABLE)
