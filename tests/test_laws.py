@@ -39,6 +39,7 @@ CASES: list[tuple[str, dict[str, Any]]] = [
     ("TextFrozenLake-v0", {"observation": "grid_coord", "symbols": "😀.#*+!"}),
     ("TextSudoku-v0", {"size": 6, "empty": 14, "symbols": "_abcdeß"}),
     ("TextSudoku-v0", {"size": 9, "empty": 20}),
+    ("TextMinesweeper-v0", {"rows": 3, "cols": 12, "mines": 5, "symbols": "?!_$ß"}),
 ]
 
 

@@ -31,6 +31,7 @@ _TABLE: dict[str, tuple[str, int, dict[str, Any]]] = {
     ),
     "TextFrozenLake-v0": ("text_envs.games.frozen_lake:FrozenLake", 20, {}),
     "TextSudoku-v0": ("text_envs.games.sudoku:Sudoku", 20, {}),
+    "TextMinesweeper-v0": ("text_envs.games.minesweeper:Minesweeper", 25, {}),
 }
 
 ENV_IDS = tuple(_TABLE)
