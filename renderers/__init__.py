@@ -15,8 +15,10 @@ except ImportError as error:
 from renderers.bandit import draw_bandit
 from renderers.dispatch import draw, has_drawer
 from renderers.frozen_lake import draw_frozen_lake
+from renderers.minesweeper import draw_minesweeper
 from renderers.panel import draw_text
 from renderers.sokoban import draw_sokoban
+from renderers.sudoku import draw_sudoku
 from renderers.window import Window
 
 __all__ = [
@@ -24,7 +26,9 @@ __all__ = [
     "draw",
     "draw_bandit",
     "draw_frozen_lake",
+    "draw_minesweeper",
     "draw_sokoban",
+    "draw_sudoku",
     "draw_text",
     "has_drawer",
 ]

@@ -29,7 +29,8 @@ from text_envs.games.minesweeper_odds import Layouts, neighbours
 MAX_SIDE = 30
 CLEARED = 1.0
 
-_HIDDEN, _FLAG, _ZERO, _MINE, _HIT = b"#F0*X"
+_CODES = b"#F0*X"
+_HIDDEN, _FLAG, _ZERO, _MINE, _HIT = _CODES
 _CAN_REVEAL = bytes(code == _HIDDEN for code in range(256))
 _CAN_FLAG = bytes(code in (_HIDDEN, _FLAG) for code in range(256))
 _MOVE = re.compile(
@@ -107,11 +108,9 @@ class Minesweeper(Game[MinesweeperState]):
         self.rows, self.cols, self.mines = rows, cols, mines
         self.symbols = tuple(symbols)
         self.charset = PRINTABLE | frozenset(symbols)
-        self._glyphs = {
-            code: symbol
-            for code, symbol in zip(b"#F0*X", self.symbols, strict=True)
-            if chr(code) != symbol
-        }
+        shown = "".join(self.symbols)
+        self._table = bytes.maketrans(_CODES, shown.encode()) if shown.isascii() else None
+        self._glyphs = dict(zip(_CODES, shown, strict=True))
         self._blank = ("\n".join([" ".join(" " * cols)] * rows)).encode()
         self.rules = self._rules()
         self.max_text = len(f"Mines: {mines}, flags: {rows * cols}\n") + len(self._blank)
@@ -128,11 +127,8 @@ class Minesweeper(Game[MinesweeperState]):
         view = state.view
         if self._over(view):
             return ()
-        reveal, flag = _moves(self.rows, self.cols)
-        return (
-            *compress(reveal, view.translate(_CAN_REVEAL)),
-            *compress(flag, view.translate(_CAN_FLAG)),
-        )
+        possible = view.translate(_CAN_REVEAL) + view.translate(_CAN_FLAG)
+        return tuple(compress(_moves(self.rows, self.cols), possible))
 
     def play(
         self, state: MinesweeperState, move: str, rng: np.random.Generator
@@ -142,7 +138,8 @@ class Minesweeper(Game[MinesweeperState]):
         view, board, cols, spare = state
         if kind == "flag":
             code = b"#" if view[cell] == _FLAG else b"F"
-            return Outcome(state._replace(view=view[:cell] + code + view[cell + 1 :]), 0.0)
+            view = view[:cell] + code + view[cell + 1 :]
+            return Outcome(MinesweeperState(view, board, cols, spare), 0.0)
         if spare >= 0 and board[cell] == _MINE:
             board = _numbered({*_mines(board), spare} - {cell}, self.rows, cols)
         if board[cell] == _MINE:
@@ -164,8 +161,12 @@ class Minesweeper(Game[MinesweeperState]):
         """Give the number of mines and of flags, and the board as far as it is known."""
         view = state.view
         grid = bytearray(self._blank)
-        grid[::2] = view
-        shown = grid.decode().translate(self._glyphs)
+        if self._table is None:
+            grid[::2] = view
+            shown = grid.decode().translate(self._glyphs)
+        else:
+            grid[::2] = view.translate(self._table)
+            shown = grid.decode()
         return f"Mines: {self.mines}, flags: {view.count(_FLAG)}\n{shown}"
 
     def parse(self, state: MinesweeperState, text: str) -> str | None:
@@ -318,19 +319,19 @@ def _check_symbols(symbols: Sequence[str]) -> None:
 
 
 @lru_cache(maxsize=64)
-def _moves(rows: int, cols: int) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Of every cell, the move that reveals it and the one that flags it."""
+def _moves(rows: int, cols: int) -> tuple[str, ...]:
+    """The moves that reveal a cell, then those that flag it."""
     places = [f"{row} {col}" for row in range(rows) for col in range(cols)]
-    return tuple(f"reveal {at}" for at in places), tuple(f"flag {at}" for at in places)
+    return tuple(f"{kind} {at}" for kind in ("reveal", "flag") for at in places)
 
 
 @lru_cache(maxsize=64)
 def _meanings(rows: int, cols: int) -> dict[str, tuple[str, int]]:
     """Move -> what it does, and to which cell."""
+    cells = rows * cols
     return {
-        move: (move.split()[0], cell)
-        for moves in _moves(rows, cols)
-        for cell, move in enumerate(moves)
+        move: ("reveal" if number < cells else "flag", number % cells)
+        for number, move in enumerate(_moves(rows, cols))
     }
 
 
