@@ -209,19 +209,19 @@ class Sudoku(Game[SudokuState]):
     # --- private ---
 
     def _read(self, number: int, rows: list[str]) -> SudokuState:
-        fault, size = _fault_of_form(rows, self.size), self.size
+        size, cells = self.size, b""
+        fault = _fault_of_form(rows, size)
         if not fault:
             cells = bytes(SYMBOLS.index(c) for c in "".join(rows).replace("0", "."))
             fault = _fault_of_grid(cells, size)
-            if not fault:
-                try:
-                    solved = list(islice(solutions(cells, size), 2))
-                except TooHard as error:
-                    fault = f"is too hard to check: {error}"
-                else:
-                    if len(solved) == 1:
-                        return SudokuState(cells, cells, solved[0])
-                    fault = _difference(*solved, size) if solved else "has no solution"
+        if not fault:
+            try:
+                solved = list(islice(solutions(cells, size), 2))
+            except TooHard as error:
+                raise ValueError(f"level {number}: is too hard to check: {error}") from error
+            if len(solved) == 1:
+                return SudokuState(cells, cells, solved[0])
+            fault = _difference(solved[0], solved[1], size) if solved else "has no solution"
         raise ValueError(f"level {number}: {fault}")
 
     def _rules(self) -> str:
