@@ -109,7 +109,10 @@ def test_where_nothing_tells_a_move_it_samples_the_action_space():
 
 @pytest.mark.parametrize("env_id", [i for i in text_envs.ENV_IDS if "Large" not in i])
 def test_the_oracle_always_wins_where_it_can(env_id):
-    score = evaluate(gym.make(env_id), OracleAgent(), episodes=50)
+    env: Any = gym.make(env_id)
+    if env.unwrapped.game.adaptive:
+        pytest.skip("an oracle that knows only what the player knows may have to guess")
+    score = evaluate(env, OracleAgent(), episodes=50)
     assert score.successes == 50
 
 
