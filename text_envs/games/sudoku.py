@@ -67,8 +67,8 @@ class Sudoku(Game[SudokuState]):
     are counted from zero. Given digits stay; a digit of one's own can be replaced, not taken back.
     Reward 1 for a right digit in an empty cell, -1 for a wrong digit, 0 for putting right what was
     wrong and for a digit that is there already; solving the grid, which ends the game (success),
-    pays 10 more. Every grid has exactly one solution. ``info["optimal_moves"]``, at reset: the
-    number of empty cells.
+    pays 10 more. Every grid has exactly one solution. The text marks the player's own digits with
+    ``*``. ``info["optimal_moves"]``, at reset: the number of empty cells.
 
     Args:
         size: rows, columns and digits: 4 (with boxes of 2x2 cells), 6 (2x3) or 9 (3x3).
@@ -76,7 +76,7 @@ class Sudoku(Game[SudokuState]):
             TextSudoku-v0 has at most 20 moves: for more, give ``gym.make`` a
             ``max_episode_steps``.
         symbols: different characters for an empty cell and for the digits 1 to ``size``, as they
-            are shown; in moves, digits are digits.
+            are shown, none of them a space or one of ``* | - +``; in moves, digits are digits.
 
     A level is ``size`` rows of ``size`` digits, ``.`` (or ``0``) for an empty cell, with a blank
     line between two levels; or all in one line of ``size`` x ``size`` characters, the usual form
@@ -85,15 +85,18 @@ class Sudoku(Game[SudokuState]):
     Success in % (95 % interval) over 10,000 episodes, ``evaluate(env, agent, 10_000)`` with
     ``RandomAgent(0)`` and ``OracleAgent()``, by the moves allowed (20 in TextSudoku-v0):
 
-    ===================  =====  ===================  ====================
-    parameters           moves  random               oracle
-    ===================  =====  ===================  ====================
-    default              20     0 (0 to 0.04)        100 (99.96 to 100)
-    ===================  =====  ===================  ====================
+    ================  =====  ===================  ===================
+    parameters        moves  random               oracle
+    ================  =====  ===================  ===================
+    default           20     0.1 (0.07 to 0.2)    100 (99.96 to 100)
+    empty=2           20     56.9 (55.9 to 57.8)  100 (99.96 to 100)
+    empty=12          20     0 (0 to 0.04)        100 (99.96 to 100)
+    size=9, empty=20  20     0 (0 to 0.2)         100 (99.8 to 100)
+    ================  =====  ===================  ===================
     """
 
     def __init__(self, size: int = 4, empty: int = 6, symbols: Sequence[str] | None = None) -> None:
-        if size not in BOXES:
+        if not isinstance(size, int) or size not in BOXES:
             raise ValueError(f"size={size!r} is not one of {', '.join(map(str, BOXES))}")
         if not isinstance(empty, int) or not 1 <= empty <= MAX_EMPTY[size]:
             raise ValueError(
@@ -101,8 +104,9 @@ class Sudoku(Game[SudokuState]):
                 f" size={size}: grids with more empty cells and one solution are too rare"
             )
         self.size, self.empty = size, empty
-        self.symbols = tuple(SYMBOLS[: size + 1] if symbols is None else symbols)
-        _check_symbols(self.symbols, size)
+        symbols = SYMBOLS[: size + 1] if symbols is None else symbols
+        _check_symbols(symbols, size)
+        self.symbols = tuple(symbols)
         self._glyphs = "".join(self.symbols)
         self.charset = PRINTABLE | frozenset(self.symbols)
         self.rules = self._rules()
@@ -248,9 +252,11 @@ class Sudoku(Game[SudokuState]):
         return "\n".join(lines)
 
 
-def _check_symbols(symbols: tuple[Any, ...], size: int) -> None:
-    visible = {s for s in symbols if isinstance(s, str) and len(s) == 1 and s.isprintable()}
-    if not len(symbols) == len(visible - RESERVED) == size + 1:
+def _check_symbols(symbols: Sequence[str], size: int) -> None:
+    visible = isinstance(symbols, Sequence) and {
+        s for s in symbols if isinstance(s, str) and len(s) == 1 and s.isprintable()
+    }
+    if not visible or not len(symbols) == len(visible - RESERVED) == size + 1:
         raise ValueError(
             f"symbols={symbols!r} must be {size + 1} different visible characters, an empty cell"
             f" and the digits 1 to {size}, and none of those that draw the grid,"
