@@ -55,6 +55,22 @@ HEDGE_LIGHT: Color = (140, 196, 110)
 PATH: Color = (232, 212, 170)
 PATH_LOW: Color = (204, 178, 132)
 PATH_LINE: Color = (180, 152, 106)
+# minesweeper
+SLATE: Color = (190, 196, 210)
+SLATE_LIGHT: Color = (240, 243, 250)
+SLATE_LOW: Color = (128, 136, 156)
+GROUND: Color = (208, 212, 222)
+COUNTS: tuple[Color, ...] = (
+    (44, 84, 220),
+    (24, 128, 56),
+    (216, 40, 48),
+    (30, 36, 128),
+    (136, 28, 36),
+    (16, 128, 136),
+    (30, 32, 40),
+    (110, 116, 130),
+)
+"""Of the numbers 1 to 8, after Windows' Minesweeper."""
 
 # people
 SKIN: Color = (255, 217, 176)

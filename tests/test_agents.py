@@ -113,7 +113,10 @@ NOT_ALWAYS = {"TextSokobanLarge-v0", "TextBlackjack-v0", "Text2048-v0"}
 
 @pytest.mark.parametrize("env_id", [i for i in text_envs.ENV_IDS if i not in NOT_ALWAYS])
 def test_the_oracle_always_wins_where_it_can(env_id):
-    score = evaluate(gym.make(env_id), OracleAgent(), episodes=50)
+    env: Any = gym.make(env_id)
+    if env.unwrapped.game.adaptive:
+        pytest.skip("an oracle that knows only what the player knows may have to guess")
+    score = evaluate(env, OracleAgent(), episodes=50)
     assert score.successes == 50
 
 

@@ -52,6 +52,9 @@ CASES: list[tuple[str, dict[str, Any]]] = [
     ("TextMath-v0", {"difficulty": 4, "tries": 1}),
     ("TextRubiksCube-v0", {"scramble": 12, "symbols": "😀12345"}),
     ("Text2048-v0", {"size": 3, "target": 64, "symbols": ("_", *"abcde", "won")}),
+    ("TextSudoku-v0", {"size": 6, "empty": 14, "symbols": "_abcdeß"}),
+    ("TextSudoku-v0", {"size": 9, "empty": 20}),
+    ("TextMinesweeper-v0", {"rows": 3, "cols": 12, "mines": 5, "symbols": "?!_$ß"}),
 ]
 
 

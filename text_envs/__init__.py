@@ -40,6 +40,8 @@ _TABLE: dict[str, tuple[str, int, dict[str, Any]]] = {
     "TextMath-v0": ("text_envs.games.math_problems:MathProblems", 20, {}),
     "TextRubiksCube-v0": ("text_envs.games.rubiks_cube:RubiksCube", 20, {}),
     "Text2048-v0": ("text_envs.games.twenty48:Twenty48", 1500, {}),
+    "TextSudoku-v0": ("text_envs.games.sudoku:Sudoku", 20, {}),
+    "TextMinesweeper-v0": ("text_envs.games.minesweeper:Minesweeper", 25, {}),
 }
 
 ENV_IDS = tuple(_TABLE)
