@@ -1,13 +1,13 @@
-"""Play in the terminal: ``python -m text_envs play TextSokoban-v0``; also ``list`` and ``show``."""
+"""Play in the terminal: ``python -m text_envs play TextSokoban-v0``; also ``list``, ``show`` and
+``baselines``, which measures how far chance and the oracle get.
+"""
 
 import argparse
 import io
 import json
-import struct
 import sys
-import zlib
 from ast import literal_eval
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from difflib import get_close_matches
 from fractions import Fraction
 from pathlib import Path
@@ -16,7 +16,7 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 
-from text_envs import ENV_IDS, TextEnv
+from text_envs import ENV_IDS, TextEnv, baselines, png
 from text_envs.env import make_game
 
 HELP = "? lists the legal moves, hint asks the oracle, an empty line leaves."
@@ -97,6 +97,31 @@ def show(args: argparse.Namespace) -> None:
         print(f"Picture: {args.picture}")
 
 
+def measure(args: argparse.Namespace) -> None:
+    """Measure how far the random player and the oracle get in every environment, or in those named.
+    The same seed and number of episodes give the same numbers, whatever --jobs.
+    """
+    ids = args.ids or list(ENV_IDS)
+    _check_ids(ids)
+    effort = baselines.Effort(args.episodes, args.seed, args.budget)
+    try:
+        tables = baselines.find_tables(ids) if args.write else []
+    except ValueError as error:
+        raise UsageError(str(error)) from error
+    tasks = [*map(baselines.task_of, ids), *(task for t in tables for _, task in t.rows)]
+    measured = baselines.measure_all(tasks, effort, args.jobs)
+    print(baselines.report(ids, measured))
+    files: dict[Path, str] = {}
+    if args.json:
+        files[Path(args.json)] = baselines.as_json(ids, measured)
+    if args.write:
+        files |= baselines.rewritten(tables, measured)
+        files[baselines.FILE] = baselines.as_json(ids, measured, baselines.load())
+    for path, content in files.items():
+        _write(path, content.encode())
+        print(f"Written: {path}")
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m text_envs", description="Text environments in the terminal."
@@ -109,7 +134,7 @@ def _parser() -> argparse.ArgumentParser:
         command.set_defaults(run=run)
         command.add_argument("id", metavar="ID", help="environment, such as TextSokoban-v0")
         command.add_argument(
-            "--seed", type=_seed, help="same seed, same game (default: a new one every time)"
+            "--seed", type=_number(0), help="same seed, same game (default: a new one every time)"
         )
         command.add_argument(
             "--level",
@@ -125,13 +150,43 @@ def _parser() -> argparse.ArgumentParser:
             help="parameter of the environment, such as size=8; may be given many times",
         )
     command.add_argument("--picture", metavar="FILE.png", help="also save the picture")
+    command = commands.add_parser(
+        "baselines", help="measure the random player and the oracle", description=measure.__doc__
+    )
+    command.set_defaults(run=measure)
+    command.add_argument("ids", metavar="ID", nargs="*", help="environments (default: all)")
+    command.add_argument(
+        "--episodes",
+        type=_number(2),
+        default=baselines.EPISODES,
+        help="of each player (default: %(default)s)",
+    )
+    command.add_argument("--seed", type=_number(0), default=0, help="of the first (default: 0)")
+    command.add_argument(
+        "--budget",
+        type=float,
+        metavar="SECONDS",
+        default=baselines.BUDGET_S,
+        help="CPU time of one player; where all episodes would take longer, a smaller round number"
+        " of them is played (default: %(default)s)",
+    )
+    command.add_argument("--jobs", type=_number(1), default=1, help="processes (default: 1)")
+    command.add_argument("--json", metavar="FILE.json", help="also save the numbers")
+    command.add_argument(
+        "--write",
+        action="store_true",
+        help="for developers: rewrite the tables in the games' docstrings and docs/baselines.json",
+    )
     return parser
 
 
-def _seed(text: str) -> int:
-    if not text.isdecimal():
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number >= 0")
-    return int(text)
+def _number(least: int) -> Callable[[str], int]:
+    def read(text: str) -> int:
+        if not text.isdecimal() or int(text) < least:
+            raise argparse.ArgumentTypeError(f"{text!r} is not a whole number >= {least}")
+        return int(text)
+
+    return read
 
 
 def _setting(text: str) -> tuple[str, Any]:
@@ -147,11 +202,17 @@ def _setting(text: str) -> tuple[str, Any]:
     return name, value
 
 
+def _check_ids(ids: Sequence[str], known: Iterable[str] = ENV_IDS) -> None:
+    for env_id in ids:
+        if env_id not in known:
+            close = get_close_matches(env_id, ENV_IDS, n=1, cutoff=0.5)
+            hint = f"; did you mean {close[0]}?" if close else ""
+            raise UsageError(f"unknown environment {env_id!r}{hint} ('list' shows them all)")
+
+
 def _make(args: argparse.Namespace, **more: Any) -> gym.Env[Any, str]:
-    if ":" not in args.id and args.id not in gym.registry:
-        close = get_close_matches(args.id, ENV_IDS, n=1, cutoff=0.5)
-        hint = f"; did you mean {close[0]}?" if close else ""
-        raise UsageError(f"unknown environment {args.id!r}{hint} ('list' shows them all)")
+    if ":" not in args.id:
+        _check_ids([args.id], gym.registry)
     params = {**dict(args.set), **more}
     try:
         env = gym.make(args.id, disable_env_checker=True, **params)
@@ -226,23 +287,16 @@ def _hint(env: gym.Env[Any, str]) -> str:
 def _save(path: str, env: gym.Env[Any, str]) -> None:
     try:
         picture: Any = env.render()
-        Path(path).write_bytes(_png(picture))
-    except (gym.error.Error, OSError) as error:
+    except gym.error.Error as error:
         raise UsageError(f"{path} can't be written: {error}") from error
+    _write(Path(path), png.encode(picture))
 
 
-def _png(picture: np.ndarray) -> bytes:
-    """Encode uint8 ``[H, W, 3]``, as the PNG specification (W3C, section 5) says."""
-
-    def chunk(kind: bytes, data: bytes) -> bytes:
-        check = zlib.crc32(kind + data)
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", check)
-
-    height, width, _ = picture.shape
-    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-    unfiltered = np.pad(picture.reshape(height, -1), ((0, 0), (1, 0)))  # filter 0 in every row
-    body = chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(unfiltered.tobytes()))
-    return b"\x89PNG\r\n\x1a\n" + body + chunk(b"IEND", b"")
+def _write(path: Path, content: bytes) -> None:
+    try:
+        path.write_bytes(content)
+    except OSError as error:
+        raise UsageError(f"{path} can't be written: {error}") from error
 
 
 if __name__ == "__main__":
