@@ -1,5 +1,5 @@
-"""Play in the terminal: ``python -m text_envs play TextSokoban-v0``; also ``list``, ``show`` and
-``baselines``, which measures how far chance and the oracle get.
+"""Play in the terminal: ``python -m text_envs play TextSokoban-v0``; also ``list`` and ``show``,
+``baselines`` (how far chance and the oracle get) and ``catalogue`` (docs/environments.md).
 """
 
 import argparse
@@ -16,7 +16,7 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 
-from text_envs import ENV_IDS, TextEnv, baselines, png
+from text_envs import ENV_IDS, TextEnv, baselines, catalogue, png
 from text_envs.env import make_game
 
 HELP = "? lists the legal moves, hint asks the oracle, an empty line leaves."
@@ -35,11 +35,10 @@ def main(argv: Sequence[str] | None = None) -> int:
             stream.reconfigure(errors="replace")
     args = _parser().parse_args(argv)
     try:
-        args.run(args)
+        return args.run(args) or 0
     except UsageError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    return 0
 
 
 def list_environments(args: argparse.Namespace) -> None:
@@ -122,6 +121,19 @@ def measure(args: argparse.Namespace) -> None:
         print(f"Written: {path}")
 
 
+def check_or_write(args: argparse.Namespace) -> int:
+    """Write docs/environments.md and its pictures, or say what of them is out of date and exit with
+    code 1.
+    """
+    try:
+        found = catalogue.problems() if args.check else []
+        written = catalogue.write() if args.write else []
+    except (OSError, gym.error.DependencyNotInstalled) as error:
+        raise UsageError(str(error)) from error
+    print("\n".join([*found, *(f"Written: {path}" for path in written)]))
+    return 1 if found else 0
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m text_envs", description="Text environments in the terminal."
@@ -177,6 +189,15 @@ def _parser() -> argparse.ArgumentParser:
         action="store_true",
         help="for developers: rewrite the tables in the games' docstrings and docs/baselines.json",
     )
+    command = commands.add_parser(
+        "catalogue",
+        help="for developers: write or check docs/environments.md",
+        description=check_or_write.__doc__,
+    )
+    command.set_defaults(run=check_or_write)
+    choice = command.add_mutually_exclusive_group(required=True)
+    choice.add_argument("--write", action="store_true", help="write it")
+    choice.add_argument("--check", action="store_true", help="check it")
     return parser
 
 

@@ -21,6 +21,7 @@ from statistics import fmean, stdev
 from typing import Any, NamedTuple
 
 import gymnasium as gym
+import numpy as np
 from gymnasium.wrappers import TimeLimit
 
 from text_envs import ENV_IDS
@@ -326,3 +327,9 @@ def _entry(task: Task, measured: Measured) -> dict[str, Any]:
 def players(entry: dict[str, Any]) -> dict[str, Yardstick]:
     """Take the yardsticks of one id out of that form again: player -> yardstick."""
     return {player: Yardstick(**entry[player]) for player in PLAYERS}
+
+
+def spot_holds(env_id: str, entry: dict[str, Any]) -> bool:
+    """Play the random player's first episodes again: do they go as they did when measured?"""
+    spot = measure(task_of(env_id), "random", Effort(SPOT)).spot
+    return np.allclose(spot, entry["random"]["spot"], atol=1e-5)
