@@ -157,6 +157,20 @@ def test_a_table_is_read_and_only_its_numbers_rewritten(pond):
     assert rewritten([find_table(game)], measured)[path] == content
 
 
+def test_a_file_may_change_while_its_rows_are_measured(pond):
+    game, path = pond(GAME)
+    table = find_table(game)
+    measured = measure_all([task for _, task in table.rows], FEW, 1)
+    path.write_text(f"# more\n{GAME.replace('size=3', 'size=3 ')}".replace("A lake", "The lake"))
+    content = rewritten([table], measured)[path]
+    assert content.startswith("# more\n")
+    assert "The lake." in content
+    assert content.count("=3  ") == content.count("=== ===") == 1
+    path.write_text(GAME.replace("size=3", "size=4"))
+    with pytest.raises(ValueError, match=r"pond_game\.py: 'size=4' came in while"):
+        rewritten([table], measured)
+
+
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [

@@ -103,19 +103,19 @@ def measure(args: argparse.Namespace) -> None:
     ids = args.ids or list(ENV_IDS)
     _check_ids(ids)
     effort = baselines.Effort(args.episodes, args.seed, args.budget)
+    files: dict[Path, str] = {}
     try:
         tables = baselines.find_tables(ids) if args.write else []
+        tasks = [*map(baselines.task_of, ids), *(task for t in tables for _, task in t.rows)]
+        measured = baselines.measure_all(tasks, effort, args.jobs)
+        print(baselines.report(ids, measured))
+        if args.json:
+            files[Path(args.json)] = baselines.as_json(ids, measured)
+        if args.write:
+            files |= baselines.rewritten(tables, measured)
+            files[baselines.FILE] = baselines.as_json(ids, measured, baselines.load())
     except ValueError as error:
         raise UsageError(str(error)) from error
-    tasks = [*map(baselines.task_of, ids), *(task for t in tables for _, task in t.rows)]
-    measured = baselines.measure_all(tasks, effort, args.jobs)
-    print(baselines.report(ids, measured))
-    files: dict[Path, str] = {}
-    if args.json:
-        files[Path(args.json)] = baselines.as_json(ids, measured)
-    if args.write:
-        files |= baselines.rewritten(tables, measured)
-        files[baselines.FILE] = baselines.as_json(ids, measured, baselines.load())
     for path, content in files.items():
         _write(path, content.encode())
         print(f"Written: {path}")

@@ -208,6 +208,7 @@ def report(env_ids: Sequence[str], measured: Measured) -> str:
 class Table(NamedTuple):
     """The yardstick table at the end of a game's docstring, and where it stands."""
 
+    game: str
     path: Path
     start: int
     """Index of its first line, the upper rule; counted from zero."""
@@ -242,7 +243,7 @@ def find_table(game: str) -> Table:
         except (ValueError, TypeError, SyntaxError) as error:
             raise ValueError(f"{path}:{number + 1}: this row can't be read: {error}") from error
         rows.append((written, task))
-    return Table(path, top, bottom + 1, rows)
+    return Table(game, path, top, bottom + 1, rows)
 
 
 def find_tables(env_ids: Sequence[str]) -> list[Table]:
@@ -251,9 +252,14 @@ def find_tables(env_ids: Sequence[str]) -> list[Table]:
 
 
 def rewritten(tables: Sequence[Table], measured: Measured) -> dict[Path, str]:
-    """Put the measured numbers into the source files that hold the tables: path -> content."""
+    """Put the measured numbers into the source files that hold the tables: path -> content.
+
+    Measuring takes a while: where the files have changed since, so has what is kept of them. Raises
+    ``ValueError`` if by now there are rows that were not measured.
+    """
     files: dict[Path, list[str]] = {}
-    for table in tables:
+    for found in tables:
+        table = find_table(found.game)
         lines = files.setdefault(table.path, table.path.read_text(encoding="utf-8").splitlines())
         lines[table.start : table.stop] = _drawn(table, measured, lines[table.start])
     return {path: "\n".join(lines) + "\n" for path, lines in files.items()}
@@ -265,6 +271,8 @@ def _drawn(table: Table, measured: Measured, rule: str) -> list[str]:
     for written, task in table.rows:
         cells = []
         for player in PLAYERS:
+            if (task.key, player) not in measured:
+                raise ValueError(f"{table.path}: {written!r} came in while others were measured")
             y = measured[task.key, player]
             few = "" if y.episodes == EPISODES else f", n={y.episodes:,}"
             cells.append(y.success + few)

@@ -234,13 +234,16 @@ class TextEnv(gym.Env[Any, str]):
     # --- private ---
 
     def _info(self, success: bool, valid: bool, effective: bool) -> dict[str, Any]:
+        game, state = self.game, self._state
         info = {
             "success": success,
             "action_is_valid": valid,
             "action_is_effective": effective,
-            "legal_actions": () if self._done else self.game.legal(self._state),
+            "legal_actions": () if self._done else game.legal(state),
         }
-        info.update(self.game.info(self._state))
+        extras = game.info(state)
+        if extras:
+            info.update(extras)
         return info
 
     def _refusal(self) -> str:
