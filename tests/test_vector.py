@@ -224,16 +224,95 @@ def test_bad_parameters(kwargs: dict[str, Any], message: str):
         TextVectorEnv(**{"num_envs": 2, "game": Corridor, **kwargs})
 
 
+def test_episodes_that_are_reset_apart_are_cut_apart():
+    ours, theirs = pair(CORRIDOR_ID, AutoresetMode.DISABLED, max_episode_steps=4)
+    assert_equal(ours.reset(seed=0), theirs.reset(seed=0))
+    rng, cut, over = np.random.default_rng(1), 0, np.zeros(NUM_ENVS, np.bool_)
+    for _ in range(40):
+        early = over | (rng.random(NUM_ENVS) < 0.2)  # also some that are not over
+        if early.any():
+            options = {"reset_mask": early, "level": "_P______"}
+            assert_equal(ours.reset(options=dict(options)), theirs.reset(options=dict(options)))
+        actions = some_actions(theirs, rng)
+        result = ours.step(actions)
+        assert_equal(result, theirs.step(actions))
+        over = ended(result)
+        cut += result[3].sum()
+    assert cut > NUM_ENVS
+
+
+def end_of_one(mode: str) -> tuple[Any, Any]:
+    """Two corridors, and a step that ends the first."""
+    envs = gym.make_vec(CORRIDOR_ID, 2, autoreset_mode=mode)
+    envs.reset(seed=0, options={"level": "P_"})
+    result = envs.step(["right", "left"])
+    assert result[1].tolist() == [0.9, -0.1]
+    assert result[2].tolist() == [True, False]
+    return envs, result
+
+
+def test_next_step_resets_in_the_step_after():
+    envs, (texts, *_, infos) = end_of_one("NextStep")
+    assert texts == ("_P", "A wall.\nP_")
+    assert infos["success"].tolist() == [True, False]
+    assert infos["legal_actions"].tolist() == [(), ("left", "right")]
+    assert not {"final_obs", "final_info", "rules"} & set(infos)
+    texts, rewards, terminations, _, infos = envs.step(["right", "right"])
+    assert texts == (envs.envs[0].game.text(envs.envs[0].get_state()), "_P")
+    assert rewards.tolist() == [0.0, 0.9]
+    assert terminations.tolist() == [False, True]
+    assert infos["success"].tolist() == [False, True]
+    assert infos["_rules"].tolist() == infos["_optimal_moves"].tolist() == [True, False]
+    assert infos["rules"][1] is None
+    assert infos["optimal_moves"].tolist() == [infos["distance"][0], 0]
+
+
+def test_same_step_keeps_what_the_reset_replaces():
+    envs, (texts, *_, infos) = end_of_one("SameStep")
+    assert texts == (envs.envs[0].game.text(envs.envs[0].get_state()), "A wall.\nP_")
+    assert infos["success"].tolist() == [False, False]  # of the new episode, and the one under way
+    assert infos["final_obs"].tolist() == ["_P", None]
+    final = infos["final_info"]
+    assert final["success"].tolist() == final["_success"].tolist() == [True, False]
+    assert final["distance"].tolist() == [0, 0]
+    for key in ("_final_obs", "_final_info", "_rules"):
+        assert infos[key].tolist() == [True, False]
+    *_, infos = envs.step(["left", "left"])
+    assert not {"final_obs", "final_info", "rules"} & set(infos)
+
+
+def test_disabled_waits_for_the_reset():
+    envs, (texts, *_) = end_of_one("Disabled")
+    assert texts == ("_P", "A wall.\nP_")
+    with pytest.raises(gym.error.ResetNeeded, match=r"episodes \[0\] are over"):
+        envs.step(["right", "right"])
+    texts, infos = envs.reset(options={"reset_mask": np.array([True, False]), "level": "P__"})
+    assert texts == ("P__", "A wall.\nP_")
+    assert infos["distance"].tolist() == [2, 0]
+    assert infos["_distance"].tolist() == infos["_success"].tolist() == [True, False]
+    assert envs.step(["right", "right"])[2].tolist() == [False, True]
+
+
+def test_masks_are_arrays_of_their_own():
+    infos = batch_infos([{"a": 1, "b": "x"}, {"a": 2, "b": "y"}])
+    infos["_a"][0] = False
+    assert infos["_b"].all()
+
+
 def test_infos_with_gaps_and_every_type():
     """Against Gymnasium's own way of adding them up."""
-    rows = [
+    gaps = [
         {},
         {"n": 1, "x": 0.5, "flag": True, "text": "a", "legal": ("a", "b"), "array": np.arange(3)},
         {"n": 2, "none": None, "deep": {"n": np.int16(3), "deeper": {"text": "b"}}},
         {"legal": None, "final_obs": {"text": "c"}, "deep": {"x": np.float32(0.5)}, "empty": {}},
     ]
-    theirs: dict[str, Any] = {}
-    reference = TextVectorEnv(len(rows), Corridor)
-    for number, row in enumerate(rows):
-        theirs = reference._add_info(theirs, row, number)
-    assert_equal(batch_infos(rows), theirs)
+    same = [{"n": i, "text": str(i), "legal": ("a",), "deep": {"x": i}} for i in range(3)]
+    alone = [{"n": 1.5}, {"n": 2.5}]
+    some = [*same, {**same[0], "rules": "r", "array": np.ones(2)}, *same]
+    for rows in (gaps, same, alone, some, [{}, {}], [{}, *same]):
+        theirs: dict[str, Any] = {}
+        reference = TextVectorEnv(len(rows), Corridor)
+        for number, row in enumerate(rows):
+            theirs = reference._add_info(theirs, row, number)
+        assert_equal(batch_infos(rows), theirs)

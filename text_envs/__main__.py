@@ -1,13 +1,13 @@
-"""Play in the terminal: ``python -m text_envs play TextSokoban-v0``; also ``list`` and ``show``."""
+"""Play in the terminal: ``python -m text_envs play TextSokoban-v0``; also ``list`` and ``show``,
+``baselines`` (how far chance and the oracle get) and ``catalogue`` (docs/environments.md).
+"""
 
 import argparse
 import io
 import json
-import struct
 import sys
-import zlib
 from ast import literal_eval
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from difflib import get_close_matches
 from fractions import Fraction
 from pathlib import Path
@@ -16,7 +16,7 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 
-from text_envs import ENV_IDS, TextEnv
+from text_envs import ENV_IDS, TextEnv, baselines, catalogue, png
 from text_envs.env import make_game
 
 HELP = "? lists the legal moves, hint asks the oracle, an empty line leaves."
@@ -35,11 +35,10 @@ def main(argv: Sequence[str] | None = None) -> int:
             stream.reconfigure(errors="replace")
     args = _parser().parse_args(argv)
     try:
-        args.run(args)
+        return args.run(args) or 0
     except UsageError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    return 0
 
 
 def list_environments(args: argparse.Namespace) -> None:
@@ -97,6 +96,44 @@ def show(args: argparse.Namespace) -> None:
         print(f"Picture: {args.picture}")
 
 
+def measure(args: argparse.Namespace) -> None:
+    """Measure how far the random player and the oracle get in every environment, or in those named.
+    The same seed and number of episodes give the same numbers, whatever --jobs.
+    """
+    ids = args.ids or list(ENV_IDS)
+    _check_ids(ids)
+    effort = baselines.Effort(args.episodes, args.seed, args.budget)
+    files: dict[Path, str] = {}
+    try:
+        tables = baselines.find_tables(ids) if args.write else []
+        tasks = [*map(baselines.task_of, ids), *(task for t in tables for _, task in t.rows)]
+        measured = baselines.measure_all(tasks, effort, args.jobs)
+        print(baselines.report(ids, measured))
+        if args.json:
+            files[Path(args.json)] = baselines.as_json(ids, measured)
+        if args.write:
+            files |= baselines.rewritten(tables, measured)
+            files[baselines.FILE] = baselines.as_json(ids, measured, baselines.load())
+    except ValueError as error:
+        raise UsageError(str(error)) from error
+    for path, content in files.items():
+        _write(path, content.encode())
+        print(f"Written: {path}")
+
+
+def check_or_write(args: argparse.Namespace) -> int:
+    """Write docs/environments.md and its pictures, or say what of them is out of date and exit with
+    code 1.
+    """
+    try:
+        found = catalogue.problems() if args.check else []
+        written = catalogue.write() if args.write else []
+    except (OSError, gym.error.DependencyNotInstalled) as error:
+        raise UsageError(str(error)) from error
+    print("\n".join([*found, *(f"Written: {path}" for path in written)]))
+    return 1 if found else 0
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m text_envs", description="Text environments in the terminal."
@@ -109,7 +146,7 @@ def _parser() -> argparse.ArgumentParser:
         command.set_defaults(run=run)
         command.add_argument("id", metavar="ID", help="environment, such as TextSokoban-v0")
         command.add_argument(
-            "--seed", type=_seed, help="same seed, same game (default: a new one every time)"
+            "--seed", type=_number(0), help="same seed, same game (default: a new one every time)"
         )
         command.add_argument(
             "--level",
@@ -125,13 +162,52 @@ def _parser() -> argparse.ArgumentParser:
             help="parameter of the environment, such as size=8; may be given many times",
         )
     command.add_argument("--picture", metavar="FILE.png", help="also save the picture")
+    command = commands.add_parser(
+        "baselines", help="measure the random player and the oracle", description=measure.__doc__
+    )
+    command.set_defaults(run=measure)
+    command.add_argument("ids", metavar="ID", nargs="*", help="environments (default: all)")
+    command.add_argument(
+        "--episodes",
+        type=_number(2),
+        default=baselines.EPISODES,
+        help="of each player (default: %(default)s)",
+    )
+    command.add_argument("--seed", type=_number(0), default=0, help="of the first (default: 0)")
+    command.add_argument(
+        "--budget",
+        type=float,
+        metavar="SECONDS",
+        default=baselines.BUDGET_S,
+        help="CPU time of one player; where all episodes would take longer, a smaller round number"
+        " of them is played (default: %(default)s)",
+    )
+    command.add_argument("--jobs", type=_number(1), default=1, help="processes (default: 1)")
+    command.add_argument("--json", metavar="FILE.json", help="also save the numbers")
+    command.add_argument(
+        "--write",
+        action="store_true",
+        help="for developers: rewrite the tables in the games' docstrings and docs/baselines.json",
+    )
+    command = commands.add_parser(
+        "catalogue",
+        help="for developers: write or check docs/environments.md",
+        description=check_or_write.__doc__,
+    )
+    command.set_defaults(run=check_or_write)
+    choice = command.add_mutually_exclusive_group(required=True)
+    choice.add_argument("--write", action="store_true", help="write it")
+    choice.add_argument("--check", action="store_true", help="check it")
     return parser
 
 
-def _seed(text: str) -> int:
-    if not text.isdecimal():
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number >= 0")
-    return int(text)
+def _number(least: int) -> Callable[[str], int]:
+    def read(text: str) -> int:
+        if not text.isdecimal() or int(text) < least:
+            raise argparse.ArgumentTypeError(f"{text!r} is not a whole number >= {least}")
+        return int(text)
+
+    return read
 
 
 def _setting(text: str) -> tuple[str, Any]:
@@ -147,11 +223,17 @@ def _setting(text: str) -> tuple[str, Any]:
     return name, value
 
 
+def _check_ids(ids: Sequence[str], known: Iterable[str] = ENV_IDS) -> None:
+    for env_id in ids:
+        if env_id not in known:
+            close = get_close_matches(env_id, ENV_IDS, n=1, cutoff=0.5)
+            hint = f"; did you mean {close[0]}?" if close else ""
+            raise UsageError(f"unknown environment {env_id!r}{hint} ('list' shows them all)")
+
+
 def _make(args: argparse.Namespace, **more: Any) -> gym.Env[Any, str]:
-    if ":" not in args.id and args.id not in gym.registry:
-        close = get_close_matches(args.id, ENV_IDS, n=1, cutoff=0.5)
-        hint = f"; did you mean {close[0]}?" if close else ""
-        raise UsageError(f"unknown environment {args.id!r}{hint} ('list' shows them all)")
+    if ":" not in args.id:
+        _check_ids([args.id], gym.registry)
     params = {**dict(args.set), **more}
     try:
         env = gym.make(args.id, disable_env_checker=True, **params)
@@ -226,23 +308,16 @@ def _hint(env: gym.Env[Any, str]) -> str:
 def _save(path: str, env: gym.Env[Any, str]) -> None:
     try:
         picture: Any = env.render()
-        Path(path).write_bytes(_png(picture))
-    except (gym.error.Error, OSError) as error:
+    except gym.error.Error as error:
         raise UsageError(f"{path} can't be written: {error}") from error
+    _write(Path(path), png.encode(picture))
 
 
-def _png(picture: np.ndarray) -> bytes:
-    """Encode uint8 ``[H, W, 3]``, as the PNG specification (W3C, section 5) says."""
-
-    def chunk(kind: bytes, data: bytes) -> bytes:
-        check = zlib.crc32(kind + data)
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", check)
-
-    height, width, _ = picture.shape
-    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-    unfiltered = np.pad(picture.reshape(height, -1), ((0, 0), (1, 0)))  # filter 0 in every row
-    body = chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(unfiltered.tobytes()))
-    return b"\x89PNG\r\n\x1a\n" + body + chunk(b"IEND", b"")
+def _write(path: Path, content: bytes) -> None:
+    try:
+        path.write_bytes(content)
+    except OSError as error:
+        raise UsageError(f"{path} can't be written: {error}") from error
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ agents scored with the same seeds met the same starts.
 
 from dataclasses import dataclass
 from math import sqrt
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import gymnasium as gym
 import numpy as np
@@ -96,6 +96,15 @@ def _first(info: dict[str, Any]) -> str:
     return next(iter(info.get("legal_actions") or ()), "")
 
 
+class Episode(NamedTuple):
+    """How one episode went."""
+
+    success: bool
+    total_reward: float
+    moves: int
+    """Invalid ones included."""
+
+
 @dataclass(frozen=True)
 class Score:
     """How an agent did."""
@@ -136,18 +145,28 @@ def evaluate(env: gym.Env[Any, str], agent: Agent, episodes: int = 1000, seed: i
         raise ValueError(f"episodes={episodes} must be at least 1")
     successes, returned, moves = 0, 0.0, 0
     for episode_seed in range(seed, seed + episodes):
-        observation, info = env.reset(seed=episode_seed)
-        over = False
-        while not over:
-            action = agent.act(env, observation, info)
-            observation, reward, terminated, truncated, info = env.step(action)
-            returned += float(reward)
-            moves += 1
-            over = terminated or truncated
-        if "success" not in info:
-            raise ValueError(f"{env} can't be scored: its info has no 'success'")
-        successes += bool(info["success"])
+        episode = play_episode(env, agent, episode_seed)
+        successes += episode.success
+        returned += episode.total_reward
+        moves += episode.moves
     return Score(episodes, successes, returned / episodes, moves / episodes)
+
+
+def play_episode(env: gym.Env[Any, str], agent: Agent, seed: int) -> Episode:
+    """Play the episode of one seed to its end. Raises ``ValueError`` if ``info`` does not tell
+    ``"success"``.
+    """
+    observation, info = env.reset(seed=seed)
+    returned, moves, over = 0.0, 0, False
+    while not over:
+        action = agent.act(env, observation, info)
+        observation, reward, terminated, truncated, info = env.step(action)
+        returned += float(reward)
+        moves += 1
+        over = terminated or truncated
+    if "success" not in info:
+        raise ValueError(f"{env} can't be scored: its info has no 'success'")
+    return Episode(bool(info["success"]), returned, moves)
 
 
 def wilson_interval(successes: int, n: int, z: float = Z_95) -> tuple[float, float]:

@@ -234,13 +234,16 @@ class TextEnv(gym.Env[Any, str]):
     # --- private ---
 
     def _info(self, success: bool, valid: bool, effective: bool) -> dict[str, Any]:
+        game, state = self.game, self._state
         info = {
             "success": success,
             "action_is_valid": valid,
             "action_is_effective": effective,
-            "legal_actions": () if self._done else self.game.legal(self._state),
+            "legal_actions": () if self._done else game.legal(state),
         }
-        info.update(self.game.info(self._state))
+        extras = game.info(state)
+        if extras:
+            info.update(extras)
         return info
 
     def _refusal(self) -> str:
@@ -332,7 +335,7 @@ def make_game(game: Game[Any] | type[Game[Any]] | str, params: dict[str, Any]) -
                 f"parameters {sorted(params)} given with a ready-made game; set them on it"
             )
         return game
-    factory = _load(game) if isinstance(game, str) else game
+    factory = game_class(game) if isinstance(game, str) else game
     if not (isinstance(factory, type) and issubclass(factory, Game)):
         raise TypeError(f"game={game!r:.200} must be a Game, a subclass of it, or 'module:Class'")
     known = inspect.signature(factory).parameters
@@ -348,7 +351,10 @@ def make_game(game: Game[Any] | type[Game[Any]] | str, params: dict[str, Any]) -
     return factory(**params)
 
 
-def _load(path: str) -> type[Game[Any]]:
+def game_class(path: str) -> type[Game[Any]]:
+    """Import a game's class from ``"module:Class"``. Raises ``ValueError`` for a path that leads
+    nowhere.
+    """
     module, _, name = path.partition(":")
     try:
         return getattr(import_module(module), name)

@@ -8,6 +8,7 @@ wrappers around each game.
 from collections.abc import Sequence
 from copy import copy
 from itertools import chain
+from operator import itemgetter
 from typing import Any
 
 import gymnasium as gym
@@ -69,7 +70,7 @@ class TextVectorEnv(VectorEnv[Any, Sequence[str], np.ndarray]):
         self.observation_space = batch_space(first.observation_space, num_envs)
         self.action_space = batch_space(first.action_space, num_envs)
         self._observations: list[Any] = [None] * num_envs
-        self._elapsed = [0] * num_envs
+        self._elapsed = np.zeros(num_envs, dtype=np.int64)
         self._over = np.zeros(num_envs, dtype=np.bool_)
 
     # --- Gymnasium ---
@@ -106,25 +107,25 @@ class TextVectorEnv(VectorEnv[Any, Sequence[str], np.ndarray]):
                 f"episodes {np.flatnonzero(over).tolist()} are over: reset them with"
                 ' options={"reset_mask": ...}'
             )
-        rewards = np.zeros(self.num_envs)
-        terminations = np.zeros(self.num_envs, dtype=np.bool_)
-        truncations = np.zeros(self.num_envs, dtype=np.bool_)
-        infos: list[dict[str, Any]] = []
-        for i, (env, action) in enumerate(zip(self.envs, actions, strict=True)):
-            if over[i]:
-                infos.append(self._start(i))
-                continue
-            observation, reward, terminated, truncated, info = env.step(action)
-            self._elapsed[i] += 1
-            truncated = truncated or self._elapsed[i] == self.max_episode_steps
-            rewards[i], terminations[i], truncations[i] = reward, terminated, truncated
-            self._observations[i] = observation
-            if mode is AutoresetMode.SAME_STEP and (terminated or truncated):
-                final = {"final_obs": observation, "final_info": info}
-                info = {**self._start(i), **final}
-            infos.append(info)
-        if mode is not AutoresetMode.SAME_STEP:
-            self._over = terminations | truncations
+        results = [
+            self._restarted(i) if over[i] else env.step(action)
+            for i, (env, action) in enumerate(zip(self.envs, actions, strict=True))
+        ]
+        observations, rewards, terminations, _, infos = map(list, zip(*results, strict=True))
+        self._observations = observations
+        terminations = np.array(terminations, dtype=np.bool_)
+        self._elapsed += 1
+        self._elapsed[self._over] = 0
+        # a TextEnv truncates nothing itself
+        truncations = self._elapsed == (self.max_episode_steps or -1)
+        ended = terminations | truncations
+        if mode is AutoresetMode.SAME_STEP:
+            for i in np.flatnonzero(ended).tolist():
+                final = {"final_obs": observations[i], "final_info": infos[i]}
+                infos[i] = {**self._start(i), **final}
+        else:
+            self._over = ended
+        rewards = np.array(rewards, dtype=np.float64)
         return self._batched(), rewards, terminations, truncations, batch_infos(infos)
 
     def render(self) -> tuple[Any, ...]:
@@ -164,6 +165,10 @@ class TextVectorEnv(VectorEnv[Any, Sequence[str], np.ndarray]):
         self._elapsed[i] = 0
         return info
 
+    def _restarted(self, i: int) -> tuple[Any, float, bool, bool, dict[str, Any]]:
+        info = self._start(i)
+        return self._observations[i], 0.0, False, False, info
+
     def _batched(self) -> Any:
         if isinstance(self.single_observation_space, gym.spaces.Text):
             return tuple(self._observations)
@@ -195,25 +200,53 @@ def batch_infos(infos: Sequence[dict[str, Any]]) -> dict[str, Any]:
     The same as ``VectorEnv._add_info`` called on each in turn, one key at a time instead of one
     environment at a time, which is what makes it fast.
     """
+    return _batch(len(infos), range(len(infos)), infos)
+
+
+def _batch(number: int, places: Sequence[int], infos: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Put ``infos``, those of the sub-environments at ``places``, into vector form."""
     batch: dict[str, Any] = {}
-    for key in dict.fromkeys(chain.from_iterable(infos)):
-        mask = [key in info for info in infos]
-        batch[key] = _column(key, infos[mask.index(True)][key], infos)
-        batch[f"_{key}"] = np.array(mask)
+    common = min(infos, key=len)  # a reset tells more than a step, and nothing less
+    if len(common) > 1:
+        try:
+            columns = list(zip(*map(itemgetter(*common), infos), strict=True))
+        except KeyError:
+            common = {}
+        else:
+            for key, values in zip(common, columns, strict=True):
+                _add(batch, key, number, places, values)
+    else:
+        common = {}
+    more = [pair for pair in zip(places, infos, strict=True) if len(pair[1]) > len(common)]
+    for key in dict.fromkeys(chain.from_iterable(info for _, info in more)):
+        if key not in common:
+            there = [(place, info[key]) for place, info in more if key in info]
+            _add(batch, key, number, *zip(*there, strict=True))
     return batch
 
 
-def _column(key: str, first: Any, infos: Sequence[dict[str, Any]]) -> Any:
-    """Values of ``key`` in all ``infos``, of the type that ``first``, the first there is, asks for;
-    zero or ``None`` where there is none.
-    """
-    kind = type(first)
+def _add(
+    batch: dict[str, Any], key: str, number: int, places: Sequence[int], values: Sequence[Any]
+) -> None:
+    """Add the values of ``key``, and where there are any, to ``batch``."""
+    mask = np.ones(number, dtype=np.bool_)
+    if len(places) < number:
+        mask[:] = False
+        mask[list(places)] = True
+    batch[f"_{key}"] = mask
+    kind = type(values[0])
+    if kind is dict and key != "final_obs":  # which Gymnasium keeps whole
+        batch[key] = _batch(number, places, values)
+        return
     if kind in (int, float, bool) or issubclass(kind, np.number):
-        return np.array([info.get(key, 0) for info in infos], dtype=kind)
-    if key != "final_obs":  # which Gymnasium keeps whole
-        if kind is dict:
-            return batch_infos([info.get(key, {}) for info in infos])
-        if kind is np.ndarray:
-            none = np.zeros_like(first)
-            return np.array([info.get(key, none) for info in infos])
-    return np.fromiter((info.get(key) for info in infos), dtype=object, count=len(infos))
+        column = np.array(values, dtype=kind)
+    elif kind is np.ndarray and key != "final_obs":
+        column = np.array(values)
+    else:
+        column = np.fromiter(values, dtype=object, count=len(values))
+    if len(values) < number:  # zero or None elsewhere
+        nothing = None if column.dtype == object else 0
+        batch[key] = np.full((number, *column.shape[1:]), nothing, column.dtype)
+        batch[key][mask] = column
+    else:
+        batch[key] = column
