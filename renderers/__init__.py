@@ -21,14 +21,14 @@ from renderers.frozen_lake import draw_frozen_lake
 from renderers.mastermind import draw_mastermind
 from renderers.math_problems import draw_math
 from renderers.maze import draw_maze
-from renderers.pairs import draw_pairs
 from renderers.minesweeper import draw_minesweeper
+from renderers.pairs import draw_pairs
 from renderers.panel import draw_text
 from renderers.rubiks_cube import draw_rubiks_cube
 from renderers.sokoban import draw_sokoban
+from renderers.sudoku import draw_sudoku
 from renderers.tower_of_hanoi import draw_tower_of_hanoi
 from renderers.twenty48 import draw_twenty48
-from renderers.sudoku import draw_sudoku
 from renderers.window import Window
 
 __all__ = [
@@ -42,15 +42,13 @@ __all__ = [
     "draw_mastermind",
     "draw_math",
     "draw_maze",
-    "draw_pairs",
     "draw_minesweeper",
+    "draw_pairs",
+    "draw_rubiks_cube",
     "draw_sokoban",
     "draw_sudoku",
     "draw_text",
     "draw_tower_of_hanoi",
-    "draw_rubiks_cube",
-    "draw_sokoban",
-    "draw_text",
     "draw_twenty48",
     "has_drawer",
 ]
