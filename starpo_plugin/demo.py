@@ -24,7 +24,7 @@ SETTINGS = {
     "--micro-batch-tokens": "4096",
     "--tiny-layers": "4",
     # imitation: demonstrations that think of the pushes and play one or two moves a turn
-    "--warmup-updates": "1250",
+    "--warmup-updates": "900",
     "--warmup-batch": "24",
     "--warmup-moves": "2",
     "--warmup-thought": "subgoals",
@@ -41,9 +41,9 @@ SETTINGS = {
     "--actor-lr": "6e-4",
     "--lr-decay": "linear",
     "--entropy-coef": "0",
-    "--iterations": "100",
-    "--eval-every": "50",
-    "--save-every": "50",
+    "--iterations": "84",
+    "--eval-every": "42",
+    "--save-every": "42",
     "--eval-temperature": "1",
 }
 
