@@ -22,6 +22,7 @@ class Batch:
         mask     0  0  1  1  0  1  1  1  0
         turn    -1 -1  0  0 -1  1  1  1 -1
         rewards  0  0  0 .5  0  0  0  1  0
+        section -1 -1  4  0 -1  4  4  0 -1
     """
 
     ids: Tensor
@@ -42,6 +43,10 @@ class Batch:
     """int64 [B]"""
     lengths: Tensor
     """int64 [B]: tokens that are not padding."""
+    section: Tensor
+    """int64 [B, T]: section of those tokens, an index into ``sections.SECTIONS``; -1 elsewhere, and
+    where a reply was not read.
+    """
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -77,7 +82,7 @@ def collate(
     """
     size = (len(trajectories), max(len(t) for t in trajectories))
     ids = torch.full(size, pad_id, dtype=torch.long)
-    turn = torch.full(size, -1, dtype=torch.long)
+    turn, section = torch.full(size, -1, dtype=torch.long), torch.full(size, -1, dtype=torch.long)
     reward, logprobs = torch.zeros(size), torch.zeros(size)
     for b, trajectory in enumerate(trajectories):
         position, last = 0, None
@@ -87,6 +92,8 @@ def collate(
             ids[b, position:end] = torch.tensor(t.prompt_ids + t.reply_ids, dtype=torch.long)
             turn[b, start:end] = k
             logprobs[b, start:end] = torch.tensor(t.logprobs)
+            if t.sections:
+                section[b, start:end] = torch.tensor(t.sections)
             last = end - 1 if t.reply_ids else last
             if last is not None:
                 reward[b, last] += t.reward
@@ -103,6 +110,7 @@ def collate(
         values=torch.zeros(size),
         group=torch.tensor([t.group for t in trajectories]),
         lengths=torch.tensor([len(t) for t in trajectories]),
+        section=section,
     )
 
 

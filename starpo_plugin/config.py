@@ -150,6 +150,16 @@ class TrainConfig:
     aggregation: str = "token-mean"
     """token-mean, seq-mean-token-mean, seq-mean-token-sum or seq-mean-token-sum-norm."""
 
+    loss_sections: tuple[str, ...] = ()
+    """Sections of a reply whose tokens are trained (TRICO's M_loss): of think, answer, observation,
+    prediction and tags (all else that the policy wrote: tags, replies that are not well formed, the
+    end of a turn). Empty: all tokens.
+    """
+    advantage_sections: tuple[str, ...] = ()
+    """Sections whose tokens take part in advantage estimation (TRICO's M_adv). Empty: all tokens.
+    Others take the advantage of the next one that does.
+    """
+
     # --- optimisation ---
     updates_per_batch: int = 1
     """Passes over each batch of rollouts (Online-k)."""
@@ -205,6 +215,7 @@ class TrainConfig:
     def check(self) -> "TrainConfig":
         """Return self. Raises ``ValueError`` that names the field, its value and the choices."""
         from starpo_plugin.advantages import ADVANTAGES
+        from starpo_plugin.contradictions import refuse_contradictions
         from starpo_plugin.filters import FILTERS, KEPT_SCALES
         from starpo_plugin.losses import AGGREGATIONS, KL_FORMS
 
@@ -236,6 +247,7 @@ class TrainConfig:
                 " use members of at least 2, or filter=none"
             )
         self.protocol()
+        refuse_contradictions(self)
         return self
 
 

@@ -9,6 +9,7 @@ import torch
 from starpo_plugin.engine import Engine, Sampled
 from starpo_plugin.episode import EpisodeSpec
 from starpo_plugin.policy import Policy
+from starpo_plugin.sections import token_sections
 from starpo_plugin.tokens import ChatTokens
 from starpo_plugin.trajectory import End, Trajectory, Turn
 from text_envs.chat import ChatEnv
@@ -141,6 +142,9 @@ class Rollouts:
                 reply=reply,
                 reward=float(reward),
                 info={k: info[k] for k in TURN_INFO},
+                sections=token_sections(
+                    self._tokens.spans(sampled.ids), self._spec.protocol.parse(reply).spans
+                ),
             )
         )
         episode.success |= bool(info["success"])

@@ -35,6 +35,10 @@ class Turn:
     """Sum of the turn's rewards; zero is an ordinary value."""
     info: dict[str, Any] = field(default_factory=dict)
     """What ``ChatEnv`` said of the turn: actions, sections, well_formed, flags."""
+    sections: tuple[int, ...] = ()
+    """The section of each reply token, an index into ``sections.SECTIONS``; empty where the reply
+    was not read.
+    """
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from starpo_plugin.advantages import ADVANTAGES, Estimate, turn_ends, turn_sum, 
 from starpo_plugin.batch import Batch, micro_batches
 from starpo_plugin.config import TrainConfig
 from starpo_plugin.losses import AGGREGATIONS, KL_FORMS, Totals, count, policy_loss, value_loss
+from starpo_plugin.masks import advantage_mask, loss_mask, move_rewards, spread
 from starpo_plugin.policy import Policy, Scores
 
 Metrics = dict[str, float]
@@ -26,10 +27,13 @@ class TooManyBadUpdates(RuntimeError):
 
 
 @dataclass(frozen=True)
-class _Targets:
+class Targets:
     """What the mini-batches of one batch are trained towards: [B, T] tensors."""
 
+    mask: Tensor
+    """Bool: M_loss, the tokens whose log-probability is trained."""
     estimate: Estimate
+    """Advantages on M_loss, whitened if the configuration says so."""
     reference: Tensor | None
     """Log-probabilities under the reference, where the KL is part of the loss."""
     scale: float
@@ -71,6 +75,20 @@ class Learner:
         """
         config = self.config
         self._metrics.clear()
+        batch, targets = self.prepare(batch, scale)
+        for _ in range(config.updates_per_batch):
+            order = torch.randperm(len(batch), generator=generator).to(batch.ids.device)
+            for rows in order.split(config.mini_batch):
+                self._step(batch, targets, rows)
+        self._metrics["bad_updates"] = [float(self.bad_updates)]
+        if targets.estimate.returns is not None:
+            self._metrics["explained_variance"].append(_explained(batch.values, targets.estimate))
+        return {name: sum(values) / len(values) for name, values in self._metrics.items()}
+
+    def prepare(self, batch: Batch, scale: float = 1.0) -> tuple[Batch, Targets]:
+        """Score a batch under the present weights; what its mini-batches are trained towards."""
+        config = self.config
+        trained = loss_mask(batch.mask, batch.section, config.loss_sections)
         old = self.score(batch)
         self._metrics["sampler_gap"].append(float((old.logprobs - batch.logprobs).abs().max()))
         batch = batch.with_(logprobs=old.logprobs, values=old.values)
@@ -78,20 +96,21 @@ class Learner:
         if self.reference is not None:
             reference = self.score(batch, self.reference).logprobs
             if config.kl_in == "reward":
-                batch = batch.with_(rewards=batch.rewards - self._turn_kl(batch, reference))
+                kl = self._turn_kl(batch, reference, trained)
+                batch = batch.with_(rewards=batch.rewards - kl)
                 reference = None
-        estimate = ADVANTAGES[config.advantage](batch, config)
+        return batch, Targets(trained, self._estimate(batch, trained), reference, scale)
+
+    def _estimate(self, batch: Batch, trained: Tensor) -> Estimate:
+        """Advantages from the tokens of M_adv, on those of M_loss (``trained``)."""
+        config = self.config
+        chosen = advantage_mask(batch.mask, batch.turn, batch.section, config.advantage_sections)
+        rewards = move_rewards(batch.rewards, batch.mask, batch.turn, chosen)
+        estimate = ADVANTAGES[config.advantage](batch.with_(mask=chosen, rewards=rewards), config)
+        advantages = spread(estimate.advantages, chosen, trained, batch.turn)
         if config.whiten:
-            estimate = estimate._replace(advantages=whiten(estimate.advantages, batch.mask))
-        targets = _Targets(estimate, reference, scale)
-        for _ in range(config.updates_per_batch):
-            order = torch.randperm(len(batch), generator=generator).to(batch.ids.device)
-            for rows in order.split(config.mini_batch):
-                self._step(batch, targets, rows)
-        self._metrics["bad_updates"] = [float(self.bad_updates)]
-        if estimate.returns is not None:
-            self._metrics["explained_variance"].append(_explained(batch.values, estimate))
-        return {name: sum(values) / len(values) for name, values in self._metrics.items()}
+            advantages = whiten(advantages, trained)
+        return estimate._replace(advantages=advantages)
 
     @torch.no_grad()
     def score(self, batch: Batch, policy: Policy | None = None) -> Scores:
@@ -103,17 +122,17 @@ class Learner:
                 full[rows, : piece.shape[1]] = piece
         return whole
 
-    def _turn_kl(self, batch: Batch, reference: Tensor) -> Tensor:
+    def _turn_kl(self, batch: Batch, reference: Tensor, trained: Tensor) -> Tensor:
         """Each turn's KL to the reference, weighted, on the turn's last policy token."""
-        kl = KL_FORMS[self.config.kl](batch.logprobs, reference, batch.mask)
-        self._metrics["kl_reference"].append(float(kl.sum() / batch.mask.sum().clamp_min(1)))
+        kl = KL_FORMS[self.config.kl](batch.logprobs, reference, trained)
+        self._metrics["kl_reference"].append(float(kl.sum() / trained.sum().clamp_min(1)))
         total = turn_sum(kl, batch.mask, batch.turn)
         return self.config.kl_coef * total * turn_ends(batch.mask, batch.turn)
 
-    def _step(self, batch: Batch, targets: _Targets, rows: Tensor) -> None:
+    def _step(self, batch: Batch, targets: Targets, rows: Tensor) -> None:
         """One optimiser step on one mini-batch; none if its loss or gradient is not finite."""
         config, estimate = self.config, targets.estimate
-        totals = count(batch.mask[rows], max_length=config.max_tokens)
+        totals = count(targets.mask[rows], max_length=config.max_tokens)
         critic_totals = totals
         if estimate.value_mask is not None:
             critic_totals = count(estimate.value_mask[rows], max_length=config.max_tokens)
@@ -137,7 +156,7 @@ class Learner:
     def _loss(
         self,
         batch: Batch,
-        targets: _Targets,
+        targets: Targets,
         rows: Tensor,
         totals: Totals,
         critic_totals: Totals,
@@ -152,24 +171,25 @@ class Learner:
             return x[rows, :width]
 
         scores = self.policy(part, config.temperature)
+        trained = cut(targets.mask)
         aggregate = AGGREGATIONS[config.aggregation]
         per_token, stats = policy_loss(
             scores.logprobs,
             part.logprobs,
             cut(estimate.advantages),
-            part.mask,
+            trained,
             clip_low=config.clip_low,
             clip_high=config.clip_high,
             dual_clip=config.dual_clip,
         )
         parts = {
-            "policy_loss": aggregate(per_token, part.mask, totals),
-            "entropy": aggregate(scores.entropy, part.mask, totals),
+            "policy_loss": aggregate(per_token, trained, totals),
+            "entropy": aggregate(scores.entropy, trained, totals),
         }
         loss = parts["policy_loss"] - config.entropy_coef * parts["entropy"]
         if targets.reference is not None:
-            kl = KL_FORMS[config.kl](scores.logprobs, cut(targets.reference), part.mask)
-            parts["kl_reference"] = aggregate(kl, part.mask, totals)
+            kl = KL_FORMS[config.kl](scores.logprobs, cut(targets.reference), trained)
+            parts["kl_reference"] = aggregate(kl, trained, totals)
             loss = loss + config.kl_coef * parts["kl_reference"]
         if estimate.returns is not None and estimate.value_mask is not None:
             mask = cut(estimate.value_mask)
@@ -182,7 +202,7 @@ class Learner:
         for name, value in {**parts, "loss": loss}.items():
             sums[name] += float(value.detach())
         for name, stat in stats.items():
-            sums[name] += float(AGGREGATIONS["token-mean"](stat, part.mask, totals))
+            sums[name] += float(AGGREGATIONS["token-mean"](stat, trained, totals))
         return loss
 
     def _clip(self, parameters: Iterable[torch.nn.Parameter]) -> float:
