@@ -56,6 +56,10 @@ class Trajectory:
     success: bool
     end: End
     system: str = ""
+    next_ids: tuple[int, ...] = ()
+    """Prompt that would have come next where the episode was cut off and the model had room for it;
+    else empty. It is no part of the trajectory: only the critic may look at it.
+    """
 
     @property
     def total_reward(self) -> float:
