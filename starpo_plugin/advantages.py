@@ -10,7 +10,8 @@ obeys one set of rules:
 - ``rewards`` holds a turn's reward on the turn's last policy token. ``values[b, t]`` is the value
   before token t is emitted. Both are in the units of the environment's reward.
 - ``group`` (int, ``[B]``) is equal for trajectories that share a start; any integers will do.
-- "The next token" is the next policy token of the row; beyond the last, value and advantage are 0.
+- "The next token" is the next policy token of the row. Beyond the last, the advantage is 0 and the
+  value is ``bootstrap`` (``[B]``: what an episode that was cut off was still worth), by default 0.
 - Nothing is whitened (except by ``reinforce_pp_baseline``): ``whiten`` is a step of its own.
 
 Shapes that don't fit raise torch's own errors. Rows of padding should have a group of their own:
@@ -36,7 +37,13 @@ EPSILON = 1e-6
 
 
 def gae(
-    rewards: Tensor, values: Tensor, mask: Tensor, *, gamma: float = 1.0, lam: float = 1.0
+    rewards: Tensor,
+    values: Tensor,
+    mask: Tensor,
+    *,
+    gamma: float = 1.0,
+    lam: float = 1.0,
+    bootstrap: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Generalised advantage estimation over policy tokens: ``(advantages, returns)``, ``[B, T]``.
 
@@ -46,7 +53,7 @@ def gae(
     Source: Schulman et al. 2016 (arXiv 1506.02438), equation 16; over the tokens of all turns, as
     in StarPO (RAGEN, arXiv 2504.20073).
     """
-    return _backward(rewards, values, mask, torch.full_like(rewards, gamma), lam)
+    return _backward(rewards, values, mask, torch.full_like(rewards, gamma), lam, bootstrap)
 
 
 def turn_gae(
@@ -57,6 +64,7 @@ def turn_gae(
     *,
     gamma: float = 1.0,
     lam: float = 1.0,
+    bootstrap: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
     """GAE with one step per turn: ``(advantages, returns)``, ``[B, T]``.
 
@@ -69,7 +77,9 @@ def turn_gae(
     """
     starts = turn_starts(mask, turn)
     turn_rewards = turn_sum(rewards, mask, turn)
-    advantages, returns = gae(turn_rewards, values, starts, gamma=gamma, lam=lam)
+    advantages, returns = gae(
+        turn_rewards, values, starts, gamma=gamma, lam=lam, bootstrap=bootstrap
+    )
     return turn_sum(advantages, mask, turn), returns
 
 
@@ -83,6 +93,7 @@ def bi_level_gae(
     gamma_token: float = 1.0,
     lam_turn: float = 1.0,
     lam_token: float = 1.0,
+    bootstrap: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
     """GAE from turn to turn, then from token to token: ``(advantages, returns)``, ``[B, T]``.
 
@@ -97,7 +108,9 @@ def bi_level_gae(
     """
     ends = turn_ends(mask, turn)
     turn_rewards = turn_sum(rewards, mask, turn)
-    _, turn_returns = gae(turn_rewards, values, ends, gamma=gamma_turn, lam=lam_turn)
+    _, turn_returns = gae(
+        turn_rewards, values, ends, gamma=gamma_turn, lam=lam_turn, bootstrap=bootstrap
+    )
     # Seen from inside a turn, its end is worth the turn-level return, and nothing lies beyond.
     discount = torch.full_like(rewards, gamma_token).masked_fill(ends, 0)
     return _backward(turn_returns, values, mask, discount, lam_token)
@@ -241,12 +254,18 @@ def group_stats(x: Tensor, group: Tensor) -> GroupStats:
 
 
 def _backward(
-    rewards: Tensor, values: Tensor, mask: Tensor, discount: Tensor, lam: float
+    rewards: Tensor,
+    values: Tensor,
+    mask: Tensor,
+    discount: Tensor,
+    lam: float,
+    bootstrap: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
     """GAE's recursion, with ``discount[b, t]`` on what follows token t."""
     policy = mask.bool()
     advantages = torch.zeros_like(rewards)
-    next_value = next_advantage = rewards.new_zeros(len(rewards))
+    next_advantage = rewards.new_zeros(len(rewards))
+    next_value = next_advantage if bootstrap is None else bootstrap
     for t in reversed(range(rewards.shape[1])):
         here = policy[:, t]
         delta = rewards[:, t] + discount[:, t] * next_value - values[:, t]
@@ -280,6 +299,8 @@ class AdvantageBatch(Protocol):
     def turn(self) -> Tensor: ...
     @property
     def group(self) -> Tensor: ...
+    @property
+    def bootstrap(self) -> Tensor | None: ...
 
 
 class AdvantageConfig(Protocol):
@@ -316,7 +337,14 @@ Estimator = Callable[[AdvantageBatch, AdvantageConfig], Estimate]
 
 
 def _gae(batch: AdvantageBatch, config: AdvantageConfig) -> Estimate:
-    found = gae(batch.rewards, batch.values, batch.mask, gamma=config.gamma, lam=config.lam)
+    found = gae(
+        batch.rewards,
+        batch.values,
+        batch.mask,
+        gamma=config.gamma,
+        lam=config.lam,
+        bootstrap=batch.bootstrap,
+    )
     return Estimate(*found, value_mask=batch.mask.bool())
 
 
@@ -328,6 +356,7 @@ def _turn_gae(batch: AdvantageBatch, config: AdvantageConfig) -> Estimate:
         batch.turn,
         gamma=config.gamma_turn,
         lam=config.lam_turn,
+        bootstrap=batch.bootstrap,
     )
     return Estimate(*found, value_mask=turn_starts(batch.mask, batch.turn))
 
@@ -342,6 +371,7 @@ def _bi_level_gae(batch: AdvantageBatch, config: AdvantageConfig) -> Estimate:
         gamma_token=config.gamma_token,
         lam_turn=config.lam_turn,
         lam_token=config.lam_token,
+        bootstrap=batch.bootstrap,
     )
     return Estimate(*found, value_mask=batch.mask.bool())
 

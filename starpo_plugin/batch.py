@@ -22,6 +22,7 @@ class Batch:
         mask     0  0  1  1  0  1  1  1  0
         turn    -1 -1  0  0 -1  1  1  1 -1
         rewards  0  0  0 .5  0  0  0  1  0
+        section -1 -1  4  0 -1  4  4  0 -1
     """
 
     ids: Tensor
@@ -42,6 +43,16 @@ class Batch:
     """int64 [B]"""
     lengths: Tensor
     """int64 [B]: tokens that are not padding."""
+    section: Tensor
+    """int64 [B, T]: section of those tokens, an index into ``sections.SECTIONS``; -1 elsewhere, and
+    where a reply was not read.
+    """
+    beyond: Tensor
+    """bool [B, T]: in a row that was cut off, the position whose value is that of what was still to
+    come; none where nothing is to be bootstrapped.
+    """
+    bootstrap: Tensor
+    """float32 [B]: the value at ``beyond``; 0 in other rows, and until ``update`` has read it."""
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -65,6 +76,7 @@ def collate(
     trajectories: Sequence[Trajectory],
     pad_id: int,
     rewards: RewardPlacement = "turn",
+    bootstrap: bool = False,
 ) -> Batch:
     """Make a batch. Turns without a single sampled token carry their reward to the last policy
     token.
@@ -74,11 +86,17 @@ def collate(
         pad_id: token id for the right padding.
         rewards: ``"turn"`` puts each turn's reward on its last policy token (TRICO);
             ``"trajectory"`` the episode's sum on the last one (StarPO).
+        bootstrap: mark where the critic is to value what an episode that was cut off was still
+            worth: before the reply to ``next_ids``, which are added to the row, with padding for
+            the token that would come; without them before its last policy token.
     """
-    size = (len(trajectories), max(len(t) for t in trajectories))
+    more = [t.next_ids if bootstrap and t.end != "terminated" else () for t in trajectories]
+    lengths = [len(t) + len(m) + bool(m) for t, m in zip(trajectories, more, strict=True)]
+    size = (len(trajectories), max(lengths))
     ids = torch.full(size, pad_id, dtype=torch.long)
-    turn = torch.full(size, -1, dtype=torch.long)
+    turn, section = torch.full(size, -1, dtype=torch.long), torch.full(size, -1, dtype=torch.long)
     reward, logprobs = torch.zeros(size), torch.zeros(size)
+    beyond = torch.zeros(size, dtype=torch.bool)
     for b, trajectory in enumerate(trajectories):
         position, last = 0, None
         for k, t in enumerate(trajectory.turns):
@@ -87,6 +105,8 @@ def collate(
             ids[b, position:end] = torch.tensor(t.prompt_ids + t.reply_ids, dtype=torch.long)
             turn[b, start:end] = k
             logprobs[b, start:end] = torch.tensor(t.logprobs)
+            if t.sections:
+                section[b, start:end] = torch.tensor(t.sections)
             last = end - 1 if t.reply_ids else last
             if last is not None:
                 reward[b, last] += t.reward
@@ -94,6 +114,9 @@ def collate(
         if rewards == "trajectory" and last is not None:
             reward[b] = 0.0
             reward[b, last] = trajectory.total_reward
+        if bootstrap and trajectory.end != "terminated" and last is not None:
+            ids[b, position : position + len(more[b])] = torch.tensor(more[b], dtype=torch.long)
+            beyond[b, position + len(more[b]) if more[b] else last] = True
     return Batch(
         ids=ids,
         mask=(turn >= 0).float(),
@@ -102,7 +125,10 @@ def collate(
         logprobs=logprobs,
         values=torch.zeros(size),
         group=torch.tensor([t.group for t in trajectories]),
-        lengths=torch.tensor([len(t) for t in trajectories]),
+        lengths=torch.tensor(lengths),
+        section=section,
+        beyond=beyond,
+        bootstrap=torch.zeros(len(trajectories)),
     )
 
 

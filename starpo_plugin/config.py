@@ -8,6 +8,7 @@ import ast
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Literal
 
+from starpo_plugin.choices import choose
 from starpo_plugin.episode import EpisodeSpec
 from text_envs.chat import FORMATS, ChatProtocol
 
@@ -102,7 +103,10 @@ class TrainConfig:
 
     # --- algorithm ---
     advantage: str = "gae"
-    """gae, turn_gae, bi_level_gae, grpo, rloo, reinforce_pp_baseline or turn_grpo."""
+    """gae, turn_gae, bi_level_gae, grpo, rloo, reinforce_pp_baseline or turn_grpo. Like filter,
+    loss, kl, aggregation and turn_reward also module:function; starpo_plugin/choices.py says what
+    such a function takes.
+    """
     whiten: bool = True
     """Whiten the advantages over the batch's policy tokens."""
     gamma: float = 1.0
@@ -123,12 +127,33 @@ class TrainConfig:
     """
     rewards: Literal["trajectory", "turn"] = "trajectory"
     """trajectory: the episode's sum on its last token (StarPO); turn: each turn's own (TRICO)."""
+    turn_reward: str = "game"
+    """What a turn earns in training: game (what the environment says), or module:function."""
+    length_penalty: float = 0.0
+    """Subtracted in training from a turn's reward for each token of its reply above length_budget.
+    """
+    length_budget: int = 0
+    """Tokens of a reply that cost nothing; 0: each one costs length_penalty."""
+    bootstrap_truncated: bool = False
+    """Value what an episode that was cut off (truncated, out of tokens) was still worth by the
+    critic, as it sees the next prompt; otherwise it is worth nothing (gae, turn_gae, bi_level_gae).
+    """
     filter: str = "none"
     """Which groups are trained on: none, top_k, top_p, min_p or drop_zero."""
     filter_value: float = 0.25
     """Share of groups (top_k), mass (top_p), or share of the highest score (min_p)."""
     scale_by_kept: str = "none"
     """Multiply the loss by the kept share of groups: none, linear or sqrt."""
+    loss: str = "ppo"
+    """Of the policy: ppo (clipped)."""
+    old_logprobs: Literal["recomputed", "sampler"] = "recomputed"
+    """Log-probabilities that the ratio is against: of the weights before the update, or as the
+    sampler stored them (for data of other weights).
+    """
+    importance_cap: float | None = None
+    """Weight each token's loss by the ratio of the weights before the update to the sampler's, at
+    most this (for data of other weights, with recomputed log-probabilities); None for no weights.
+    """
     kl: str = "k1"
     """Form of the KL estimate: k1, k2 or k3."""
     kl_coef: float = 0.0
@@ -149,6 +174,16 @@ class TrainConfig:
     """A value may move this far from the old one before its loss stops falling."""
     aggregation: str = "token-mean"
     """token-mean, seq-mean-token-mean, seq-mean-token-sum or seq-mean-token-sum-norm."""
+
+    loss_sections: tuple[str, ...] = ()
+    """Sections of a reply whose tokens are trained (TRICO's M_loss): of think, answer, observation,
+    prediction and tags (all else that the policy wrote: tags, replies that are not well formed, the
+    end of a turn). Empty: all tokens.
+    """
+    advantage_sections: tuple[str, ...] = ()
+    """Sections whose tokens take part in advantage estimation (TRICO's M_adv). Empty: all tokens.
+    Others take the advantage of the next one that does.
+    """
 
     # --- optimisation ---
     updates_per_batch: int = 1
@@ -179,9 +214,10 @@ class TrainConfig:
     @property
     def needs_critic(self) -> bool:
         """Whether the advantage estimator reads values."""
-        from starpo_plugin.advantages import WITH_CRITIC
+        from starpo_plugin.advantages import ADVANTAGES, WITH_CRITIC
 
-        return self.advantage in WITH_CRITIC
+        estimator = choose("advantage", self.advantage, ADVANTAGES)
+        return self.advantage in WITH_CRITIC or getattr(estimator, "needs_critic", False)
 
     def protocol(self) -> ChatProtocol:
         """How the model is prompted and read."""
@@ -207,21 +243,29 @@ class TrainConfig:
     def check(self) -> "TrainConfig":
         """Return self. Raises ``ValueError`` that names the field, its value and the choices."""
         from starpo_plugin.advantages import ADVANTAGES
+        from starpo_plugin.contradictions import refuse_contradictions
         from starpo_plugin.filters import FILTERS, KEPT_SCALES
-        from starpo_plugin.losses import AGGREGATIONS, KL_FORMS
+        from starpo_plugin.losses import AGGREGATIONS, KL_FORMS, LOSSES
+        from starpo_plugin.shaping import TURN_REWARDS
 
         choices = {
             "format": FORMATS,
+            "scale_by_kept": KEPT_SCALES,
+            "device": ("auto", "cpu", "cuda"),
+        }
+        functions = {
             "advantage": ADVANTAGES,
             "filter": FILTERS,
-            "scale_by_kept": KEPT_SCALES,
+            "loss": LOSSES,
             "kl": KL_FORMS,
             "aggregation": AGGREGATIONS,
-            "device": ("auto", "cpu", "cuda"),
+            "turn_reward": TURN_REWARDS,
         }
         for name, known in choices.items():
             if (value := getattr(self, name)) not in known:
                 raise ValueError(f"{name}={value!r} is not one of {', '.join(known)}")
+        for name, known in functions.items():
+            choose(name, getattr(self, name), known)
         for name in ("iterations", "groups", "members", "max_turns", "max_actions", "mini_batch"):
             _at_least(self, name, 1)
         for name in ("save_every", "eval_every", "eval_episodes", "updates_per_batch", "keep"):
@@ -232,12 +276,8 @@ class TrainConfig:
             raise ValueError(
                 f"temperature={self.temperature} must be above 0: it divides the logits"
             )
-        if self.filter not in ("none",) and self.members < 2:
-            raise ValueError(
-                f"filter={self.filter!r} compares the members of a group, members={self.members}:"
-                " use members of at least 2, or filter=none"
-            )
         self.protocol()
+        refuse_contradictions(self)
         return self
 
 
@@ -276,7 +316,7 @@ def to_dict(config: TrainConfig) -> dict[str, Any]:
     return asdict(config)
 
 
-# --- presets, after RAGEN (arXiv 2504.20073) ---
+# --- presets: StarPO's after RAGEN (arXiv 2504.20073) ---
 
 
 def starpo_ppo() -> TrainConfig:
@@ -294,7 +334,17 @@ def starpo_s() -> TrainConfig:
     return TrainConfig(filter="top_k", filter_value=0.25, clip_high=0.28)
 
 
-PRESETS = {"starpo_ppo": starpo_ppo, "starpo_grpo": starpo_grpo, "starpo_s": starpo_s}
+def trico() -> TrainConfig:
+    """TRICO, of VAGEN (arXiv 2510.16907): each turn's own reward, credited by bi-level GAE."""
+    return TrainConfig(advantage="bi_level_gae", gamma_turn=0.95, rewards="turn")
+
+
+PRESETS = {
+    "starpo_ppo": starpo_ppo,
+    "starpo_grpo": starpo_grpo,
+    "starpo_s": starpo_s,
+    "trico": trico,
+}
 
 
 def preset(name: str, **changes: Any) -> TrainConfig:

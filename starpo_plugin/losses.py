@@ -77,6 +77,21 @@ def policy_loss(
     return loss, {name: stat.detach().to(loss.dtype) for name, stat in stats.items()}
 
 
+def importance_weights(logp: Tensor, logp_behaviour: Tensor, mask: Tensor, cap: float) -> Tensor:
+    """``min(exp(logp - logp_behaviour), cap)`` per token, ``[B, T]``, no gradient.
+
+    What a token's loss is multiplied by where the policy that sampled it is not the one that is
+    about to be updated: a sampler of another precision, or weights of long ago. ``policy_loss``
+    then needs its ``logp_old`` from the policy that is about to be updated.
+
+    Source: truncated importance sampling, Ionides 2008; with PPO's ratio apart from it, decoupled
+    PPO, Hilton et al. 2022 (arXiv 2110.00641).
+    """
+    log_ratio = torch.where(mask.bool(), (logp - logp_behaviour).detach(), 0)
+    weights = log_ratio.clamp(-LOG_RATIO_LIMIT, LOG_RATIO_LIMIT).exp().clamp(max=cap)
+    return torch.where(mask.bool(), weights, 0)
+
+
 def value_loss(
     values: Tensor, values_old: Tensor, returns: Tensor, mask: Tensor, *, clip: float = 0.5
 ) -> Tensor:
@@ -181,6 +196,8 @@ def seq_mean_token_sum_norm(per_token: Tensor, mask: Tensor, totals: Totals) -> 
 
 Aggregation = Callable[[Tensor, Tensor, Totals], Tensor]
 KlForm = Callable[[Tensor, Tensor, Tensor], Tensor]
+PolicyLoss = Callable[..., tuple[Tensor, dict[str, Tensor]]]
+"""Called as ``policy_loss`` is."""
 
 AGGREGATIONS: dict[str, Aggregation] = {
     "token-mean": token_mean,
@@ -188,4 +205,5 @@ AGGREGATIONS: dict[str, Aggregation] = {
     "seq-mean-token-sum": seq_mean_token_sum,
     "seq-mean-token-sum-norm": seq_mean_token_sum_norm,
 }
+LOSSES: dict[str, PolicyLoss] = {"ppo": policy_loss}
 KL_FORMS: dict[str, KlForm] = {"k1": kl_k1, "k2": kl_k2, "k3": kl_k3}

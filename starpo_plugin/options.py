@@ -51,7 +51,9 @@ class Beginning:
     """Where a training run takes its defaults from."""
 
     preset: Annotated[str | None, tyro.conf.arg(metavar="NAME")] = None
-    """Defaults to start from: starpo_ppo, starpo_grpo or starpo_s; starpo_s unless given."""
+    """Defaults to start from: starpo_ppo, starpo_grpo, starpo_s or trico; starpo_s unless
+    given.
+    """
     resume: Annotated[str | None, tyro.conf.arg(metavar="RUN")] = None
     """Go on from this run folder's last checkpoint; only --iterations may be given besides."""
 

@@ -9,6 +9,8 @@ import torch
 from starpo_plugin.engine import Engine, Sampled
 from starpo_plugin.episode import EpisodeSpec
 from starpo_plugin.policy import Policy
+from starpo_plugin.sections import token_sections
+from starpo_plugin.shaping import Shaping
 from starpo_plugin.tokens import ChatTokens
 from starpo_plugin.trajectory import End, Trajectory, Turn
 from text_envs.chat import ChatEnv
@@ -40,6 +42,7 @@ class _Episode:
     turns: list[Turn] = field(default_factory=list)
     end: End | None = None
     success: bool = False
+    next_ids: tuple[int, ...] = ()
 
 
 class Rollouts:
@@ -51,6 +54,7 @@ class Rollouts:
         spec: environment and limits.
         sampling: how replies are drawn.
         keep_cache: see ``Engine``.
+        shaping: what turns are rewarded with; the default is the environment's own reward.
         **env_kwargs: over ``spec.env_kwargs`` (evaluation: another split).
     """
 
@@ -61,10 +65,12 @@ class Rollouts:
         spec: EpisodeSpec,
         sampling: Sampling,
         keep_cache: bool = True,
+        shaping: Shaping | None = None,
         **env_kwargs: Any,
     ) -> None:
         self._policy, self._tokens, self._spec = policy, tokens, spec
         self._sampling, self._keep_cache = sampling, keep_cache
+        self._shaping = shaping or Shaping()
         self._env_kwargs = env_kwargs
         self._envs: list[ChatEnv] = []
 
@@ -132,6 +138,7 @@ class Rollouts:
         """Take one reply to the environment and prepare the next prompt."""
         reply = self._tokens.decode(sampled.ids)
         message, reward, terminated, truncated, info = episode.env.step(reply)
+        penalty = self._shaping.penalty(len(sampled.ids))
         episode.turns.append(
             Turn(
                 prompt_ids=tuple(episode.prompt_ids),
@@ -139,19 +146,24 @@ class Rollouts:
                 logprobs=sampled.logprobs,
                 observation=episode.message,
                 reply=reply,
-                reward=float(reward),
-                info={k: info[k] for k in TURN_INFO},
+                reward=float(self._shaping.turn_reward(float(reward), reply, info)) - penalty,
+                info={**{k: info[k] for k in TURN_INFO}, "length_penalty": penalty},
+                sections=token_sections(
+                    self._tokens.spans(sampled.ids), self._spec.protocol.parse(reply).spans
+                ),
             )
         )
         episode.success |= bool(info["success"])
         episode.message = message
-        if terminated or truncated:
-            episode.end = "terminated" if terminated else "truncated"
+        if terminated:
+            episode.end = "terminated"
             return
         last = sampled.ids[-1] if sampled.ids else None
         episode.prompt_ids = self._tokens.next(message, last)
-        if self._room(length + len(episode.prompt_ids)) == 0:
-            episode.end = "out_of_tokens"
+        if truncated or self._room(length + len(episode.prompt_ids)) == 0:
+            episode.end = "truncated" if truncated else "out_of_tokens"
+            if length + len(episode.prompt_ids) < self._policy.context:
+                episode.next_ids = tuple(episode.prompt_ids)
 
     def _room(self, length: int) -> int:
         """Reply tokens that fit after ``length`` tokens."""
@@ -169,4 +181,5 @@ class Rollouts:
             success=episode.success,
             end=episode.end,
             system=episode.system,
+            next_ids=episode.next_ids,
         )

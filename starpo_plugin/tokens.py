@@ -5,9 +5,13 @@ encoding a reply need not give back the tokens that were sampled. What a user tu
 the template once, with placeholders, and appended to the ids that are there.
 """
 
+from collections.abc import Sequence
+from itertools import accumulate, pairwise
 from typing import Any
 
 from jinja2 import TemplateError
+
+from starpo_plugin.sections import Span
 
 _USER, _ASSISTANT = "USERPLACEHOLDER", "ASSISTANTPLACEHOLDER"
 
@@ -54,6 +58,8 @@ class ChatTokens:
         """What a well-behaved policy writes at the end of a turn."""
         pad = tokenizer.pad_token_id
         self.pad_id: int = pad if pad is not None else min(self.end_ids)
+        self._anchor = self.encode("a")[:1]
+        self._pieces: dict[int, str] = {}
 
     def start(self, system: str, user: str) -> list[int]:
         """Ids of system message (none if empty), first user message and the reply's header."""
@@ -78,7 +84,50 @@ class ChatTokens:
         """Text of a reply, without the token that ended it."""
         if ids and ids[-1] in self.end_ids:
             ids = ids[:-1]
+        return self._text(ids)
+
+    def _text(self, ids: Sequence[int]) -> str:
         return self.tokenizer.decode(list(ids), skip_special_tokens=False)
+
+    def spans(self, ids: tuple[int, ...] | list[int]) -> list[Span]:
+        """Characters of ``decode(ids)`` that each token wrote, as (start, end).
+
+        Tokens that only together make characters, such as the bytes of one, share them all. One
+        that wrote none belongs to what is before it; the token that ended the turn wrote none.
+        """
+        closed = bool(ids) and ids[-1] in self.end_ids
+        body, text = list(ids[: len(ids) - closed]), self.decode(ids)
+        bounds = self._bounds(body, text)
+        known = [i for i, bound in enumerate(bounds) if bound is not None]
+        spans: list[Span] = []
+        for i, j in pairwise(known):
+            start, end = bounds[i] or 0, bounds[j] or 0
+            span = spans[-1] if start == end and spans else (start, end)
+            spans += [span] * (j - i)
+        return spans + [(len(text), len(text))] * closed
+
+    def _bounds(self, ids: list[int], text: str) -> list[int | None]:
+        """Where in ``text`` each token begins, and the last one ends; None inside a character."""
+        pieces = [self._text(ids[:1]), *map(self._piece, ids[1:])]
+        if "".join(pieces) == text:
+            return list(accumulate((len(p) for p in pieces[: len(ids)]), initial=0))
+        prefixes = [self._text(ids[:i]) for i in range(len(ids))]
+        lengths = [len(p) if text.startswith(p) else None for p in prefixes]
+        bounds: list[int | None] = [len(text)]
+        least = len(text)
+        for length in reversed(lengths):
+            # what a half-written character stands for may be taken back: bounds never go back
+            bounds.append(length if length is not None and length <= least else None)
+            least = min(least, length if length is not None else least)
+        bounds[-1] = 0
+        return bounds[::-1]
+
+    def _piece(self, token: int) -> str:
+        """Text of a token that is not a reply's first: some tokenizers strip that one's space."""
+        if token not in self._pieces:
+            lead = len(self._text(self._anchor))
+            self._pieces[token] = self._text([*self._anchor, token])[lead:]
+        return self._pieces[token]
 
     def _render(self, messages: list[tuple[str, str]]) -> str:
         return self.tokenizer.apply_chat_template(

@@ -20,12 +20,14 @@ from accelerate.utils import ProjectConfiguration
 from starpo_plugin import checkpoint
 from starpo_plugin.batch import collate
 from starpo_plugin.checkpoint import generator_for, number_for
+from starpo_plugin.choices import choose
 from starpo_plugin.config import TrainConfig, parse_args
 from starpo_plugin.evaluate import Evaluator, device_of, yardsticks
 from starpo_plugin.filters import FILTERS, group_scores, scale_by_kept
 from starpo_plugin.policy import Policy, load_model
 from starpo_plugin.rollout import Rollouts, Sampling
 from starpo_plugin.run_folder import RunFolder
+from starpo_plugin.shaping import shaping
 from starpo_plugin.tiny import TinyShape, tiny_model, tiny_tokenizer
 from starpo_plugin.tokens import ChatTokens
 from starpo_plugin.trajectory import Trajectory
@@ -85,6 +87,7 @@ def train(config: TrainConfig, watcher: Watcher | None = None, resume: bool = Fa
         run.tokens,
         config.episodes(),
         Sampling(config.max_reply_tokens, config.max_tokens, config.temperature),
+        shaping=shaping(config),
         **parse_args(config.train_args),
     )
     evaluator = Evaluator(run.policy, run.tokens, config)
@@ -103,7 +106,8 @@ def train(config: TrainConfig, watcher: Watcher | None = None, resume: bool = Fa
         metrics["kept_groups"] = float(len({t.group for t in kept}))
         if kept:
             set_learning_rates(run.learner.optimizer, config, iteration)
-            batch = collate(kept, run.tokens.pad_id, config.rewards).to(run.policy.device)
+            batch = collate(kept, run.tokens.pad_id, config.rewards, config.bootstrap_truncated)
+            batch = batch.to(run.policy.device)
             shuffle = generator_for(config.seed, iteration, "shuffle")
             metrics |= run.learner.update(batch, shuffle, scale)
         updated = time.perf_counter()
@@ -126,7 +130,7 @@ def select(played: Sequence[Trajectory], config: TrainConfig) -> tuple[list[Traj
     """
     returns = torch.tensor([t.total_reward for t in played])
     scores, index = group_scores(returns, torch.tensor([t.group for t in played]))
-    keep = FILTERS[config.filter](scores, config.filter_value)
+    keep = choose("filter", config.filter, FILTERS)(scores, config.filter_value)
     kept = [t for t, k in zip(played, keep[index].tolist(), strict=True) if k and t.turns]
     return kept, scale_by_kept(keep, config.scale_by_kept)
 
@@ -147,6 +151,7 @@ def describe(played: Sequence[Trajectory]) -> dict[str, float]:
         "out_of_tokens": fmean(t.end == "out_of_tokens" for t in played),
         "tokens": float(sum(len(k.reply_ids) for k in turns)),
         "reply_tokens": _mean([len(k.reply_ids) for k in turns]),
+        "length_penalty": _mean([k.info.get("length_penalty", 0.0) for k in turns]),
         "well_formed": _mean([k.info["well_formed"] for k in turns]),
         "valid": _mean([k.info["action_is_valid"] for k in turns]),
         "effective": _mean([k.info["action_is_effective"] for k in turns]),

@@ -35,6 +35,10 @@ class Turn:
     """Sum of the turn's rewards; zero is an ordinary value."""
     info: dict[str, Any] = field(default_factory=dict)
     """What ``ChatEnv`` said of the turn: actions, sections, well_formed, flags."""
+    sections: tuple[int, ...] = ()
+    """The section of each reply token, an index into ``sections.SECTIONS``; empty where the reply
+    was not read.
+    """
 
 
 @dataclass(frozen=True)
@@ -52,6 +56,10 @@ class Trajectory:
     success: bool
     end: End
     system: str = ""
+    next_ids: tuple[int, ...] = ()
+    """Prompt that would have come next where the episode was cut off and the model had room for it;
+    else empty. It is no part of the trajectory: only the critic may look at it.
+    """
 
     @property
     def total_reward(self) -> float:

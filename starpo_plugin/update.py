@@ -14,8 +14,18 @@ from torch import Tensor
 
 from starpo_plugin.advantages import ADVANTAGES, Estimate, turn_ends, turn_sum, whiten
 from starpo_plugin.batch import Batch, micro_batches
+from starpo_plugin.choices import choose
 from starpo_plugin.config import TrainConfig
-from starpo_plugin.losses import AGGREGATIONS, KL_FORMS, Totals, count, policy_loss, value_loss
+from starpo_plugin.losses import (
+    AGGREGATIONS,
+    KL_FORMS,
+    LOSSES,
+    Totals,
+    count,
+    importance_weights,
+    value_loss,
+)
+from starpo_plugin.masks import advantage_mask, loss_mask, move_rewards, spread
 from starpo_plugin.policy import Policy, Scores
 
 Metrics = dict[str, float]
@@ -26,12 +36,17 @@ class TooManyBadUpdates(RuntimeError):
 
 
 @dataclass(frozen=True)
-class _Targets:
+class Targets:
     """What the mini-batches of one batch are trained towards: [B, T] tensors."""
 
+    mask: Tensor
+    """Bool: M_loss, the tokens whose log-probability is trained."""
     estimate: Estimate
+    """Advantages on M_loss, whitened if the configuration says so."""
     reference: Tensor | None
     """Log-probabilities under the reference, where the KL is part of the loss."""
+    weights: Tensor | None
+    """Importance weights, where the configuration has a cap for them."""
     scale: float
     """Factor on the whole loss."""
 
@@ -71,27 +86,64 @@ class Learner:
         """
         config = self.config
         self._metrics.clear()
-        old = self.score(batch)
-        self._metrics["sampler_gap"].append(float((old.logprobs - batch.logprobs).abs().max()))
-        batch = batch.with_(logprobs=old.logprobs, values=old.values)
-        reference = None
-        if self.reference is not None:
-            reference = self.score(batch, self.reference).logprobs
-            if config.kl_in == "reward":
-                batch = batch.with_(rewards=batch.rewards - self._turn_kl(batch, reference))
-                reference = None
-        estimate = ADVANTAGES[config.advantage](batch, config)
-        if config.whiten:
-            estimate = estimate._replace(advantages=whiten(estimate.advantages, batch.mask))
-        targets = _Targets(estimate, reference, scale)
+        batch, targets = self.prepare(batch, scale)
         for _ in range(config.updates_per_batch):
             order = torch.randperm(len(batch), generator=generator).to(batch.ids.device)
             for rows in order.split(config.mini_batch):
                 self._step(batch, targets, rows)
         self._metrics["bad_updates"] = [float(self.bad_updates)]
-        if estimate.returns is not None:
-            self._metrics["explained_variance"].append(_explained(batch.values, estimate))
+        if targets.estimate.returns is not None:
+            self._metrics["explained_variance"].append(_explained(batch.values, targets.estimate))
         return {name: sum(values) / len(values) for name, values in self._metrics.items()}
+
+    def prepare(self, batch: Batch, scale: float = 1.0) -> tuple[Batch, Targets]:
+        """Score a batch under the present weights; what its mini-batches are trained towards."""
+        config = self.config
+        trained = loss_mask(batch.mask, batch.section, config.loss_sections)
+        now, bootstrap = self._score_and_bootstrap(batch)
+        self._metrics["sampler_gap"].append(float((now.logprobs - batch.logprobs).abs().max()))
+        weights = self._importance(batch, now, trained)
+        if config.old_logprobs == "recomputed":
+            batch = batch.with_(logprobs=now.logprobs)
+        batch = batch.with_(values=now.values, bootstrap=bootstrap)
+        reference = None
+        if self.reference is not None:
+            reference = self.score(batch, self.reference).logprobs
+            if config.kl_in == "reward":
+                kl = self._turn_kl(batch, now.logprobs, reference, trained)
+                batch = batch.with_(rewards=batch.rewards - kl)
+                reference = None
+        return batch, Targets(trained, self._estimate(batch, trained), reference, weights, scale)
+
+    def _score_and_bootstrap(self, batch: Batch) -> tuple[Scores, Tensor]:
+        """Scores of the policy tokens, and the values [B] of what cut-off rows were still worth."""
+        policy = batch.mask.bool()
+        now = self.score(batch.with_(mask=policy | batch.beyond))
+        bootstrap = torch.where(batch.beyond, now.values, 0).sum(1)
+        return Scores(*(torch.where(policy, x, 0) for x in now)), bootstrap
+
+    def _importance(self, batch: Batch, now: Scores, trained: Tensor) -> Tensor | None:
+        """Weights of the tokens' losses, where the configuration has a cap for them."""
+        cap = self.config.importance_cap
+        if cap is None:
+            return None
+        weights = importance_weights(now.logprobs, batch.logprobs, trained, cap)
+        tokens = trained.sum().clamp_min(1)
+        self._metrics["importance_weight"].append(float(weights.sum() / tokens))
+        self._metrics["importance_capped"].append(float((weights >= cap).sum() / tokens))
+        return weights
+
+    def _estimate(self, batch: Batch, trained: Tensor) -> Estimate:
+        """Advantages from the tokens of M_adv, on those of M_loss (``trained``)."""
+        config = self.config
+        chosen = advantage_mask(batch.mask, batch.turn, batch.section, config.advantage_sections)
+        rewards = move_rewards(batch.rewards, batch.mask, batch.turn, chosen)
+        estimator = choose("advantage", config.advantage, ADVANTAGES)
+        estimate = estimator(batch.with_(mask=chosen, rewards=rewards), config)
+        advantages = spread(estimate.advantages, chosen, trained, batch.turn)
+        if config.whiten:
+            advantages = whiten(advantages, trained)
+        return estimate._replace(advantages=advantages)
 
     @torch.no_grad()
     def score(self, batch: Batch, policy: Policy | None = None) -> Scores:
@@ -103,17 +155,19 @@ class Learner:
                 full[rows, : piece.shape[1]] = piece
         return whole
 
-    def _turn_kl(self, batch: Batch, reference: Tensor) -> Tensor:
+    def _turn_kl(
+        self, batch: Batch, logprobs: Tensor, reference: Tensor, trained: Tensor
+    ) -> Tensor:
         """Each turn's KL to the reference, weighted, on the turn's last policy token."""
-        kl = KL_FORMS[self.config.kl](batch.logprobs, reference, batch.mask)
-        self._metrics["kl_reference"].append(float(kl.sum() / batch.mask.sum().clamp_min(1)))
+        kl = choose("kl", self.config.kl, KL_FORMS)(logprobs, reference, trained)
+        self._metrics["kl_reference"].append(float(kl.sum() / trained.sum().clamp_min(1)))
         total = turn_sum(kl, batch.mask, batch.turn)
         return self.config.kl_coef * total * turn_ends(batch.mask, batch.turn)
 
-    def _step(self, batch: Batch, targets: _Targets, rows: Tensor) -> None:
+    def _step(self, batch: Batch, targets: Targets, rows: Tensor) -> None:
         """One optimiser step on one mini-batch; none if its loss or gradient is not finite."""
         config, estimate = self.config, targets.estimate
-        totals = count(batch.mask[rows], max_length=config.max_tokens)
+        totals = count(targets.mask[rows], max_length=config.max_tokens)
         critic_totals = totals
         if estimate.value_mask is not None:
             critic_totals = count(estimate.value_mask[rows], max_length=config.max_tokens)
@@ -137,7 +191,7 @@ class Learner:
     def _loss(
         self,
         batch: Batch,
-        targets: _Targets,
+        targets: Targets,
         rows: Tensor,
         totals: Totals,
         critic_totals: Totals,
@@ -152,24 +206,27 @@ class Learner:
             return x[rows, :width]
 
         scores = self.policy(part, config.temperature)
-        aggregate = AGGREGATIONS[config.aggregation]
-        per_token, stats = policy_loss(
+        trained = cut(targets.mask)
+        aggregate = choose("aggregation", config.aggregation, AGGREGATIONS)
+        per_token, stats = choose("loss", config.loss, LOSSES)(
             scores.logprobs,
             part.logprobs,
             cut(estimate.advantages),
-            part.mask,
+            trained,
             clip_low=config.clip_low,
             clip_high=config.clip_high,
             dual_clip=config.dual_clip,
         )
+        if targets.weights is not None:
+            per_token = per_token * cut(targets.weights)
         parts = {
-            "policy_loss": aggregate(per_token, part.mask, totals),
-            "entropy": aggregate(scores.entropy, part.mask, totals),
+            "policy_loss": aggregate(per_token, trained, totals),
+            "entropy": aggregate(scores.entropy, trained, totals),
         }
         loss = parts["policy_loss"] - config.entropy_coef * parts["entropy"]
         if targets.reference is not None:
-            kl = KL_FORMS[config.kl](scores.logprobs, cut(targets.reference), part.mask)
-            parts["kl_reference"] = aggregate(kl, part.mask, totals)
+            kl = choose("kl", config.kl, KL_FORMS)(scores.logprobs, cut(targets.reference), trained)
+            parts["kl_reference"] = aggregate(kl, trained, totals)
             loss = loss + config.kl_coef * parts["kl_reference"]
         if estimate.returns is not None and estimate.value_mask is not None:
             mask = cut(estimate.value_mask)
@@ -182,7 +239,7 @@ class Learner:
         for name, value in {**parts, "loss": loss}.items():
             sums[name] += float(value.detach())
         for name, stat in stats.items():
-            sums[name] += float(AGGREGATIONS["token-mean"](stat, part.mask, totals))
+            sums[name] += float(AGGREGATIONS["token-mean"](stat, trained, totals))
         return loss
 
     def _clip(self, parameters: Iterable[torch.nn.Parameter]) -> float:

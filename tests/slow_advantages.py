@@ -24,6 +24,7 @@ class Rollouts:
     mask: Tensor
     turn: Tensor
     group: Tensor
+    bootstrap: Tensor | None = None
 
     def map(self, change: Callable[[Tensor], Tensor]) -> "Rollouts":
         """The same change to every tensor [B, T]."""

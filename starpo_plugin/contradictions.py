@@ -1,0 +1,85 @@
+"""Options that each make sense, but not together."""
+
+from typing import TYPE_CHECKING
+
+from starpo_plugin.advantages import CRITIC_FREE
+from starpo_plugin.masks import EVERYTHING
+from starpo_plugin.sections import SECTIONS
+
+if TYPE_CHECKING:
+    from starpo_plugin.config import TrainConfig
+
+PER_TURN = ("bi_level_gae", "turn_grpo")
+"""Advantages that are about what each turn earned."""
+
+
+def refuse_contradictions(config: "TrainConfig") -> None:
+    """Raise ``ValueError`` that names the options which contradict each other, and the remedy."""
+    _groups(config)
+    _turn_rewards(config)
+    _off_policy(config)
+    for name in ("loss_sections", "advantage_sections"):
+        _sections_of_format(name, getattr(config, name), config)
+
+
+def _groups(config: "TrainConfig") -> None:
+    """What compares the members of a group needs some."""
+    if config.members > 1:
+        return
+    if config.filter != "none":
+        raise ValueError(
+            f"filter={config.filter!r} compares the members of a group, members={config.members}:"
+            " use members of at least 2, or filter=none"
+        )
+    if config.advantage in CRITIC_FREE:
+        raise ValueError(
+            f"advantage={config.advantage!r} compares the members of a group,"
+            f" members={config.members}: use members of at least 2, or advantage=gae"
+        )
+
+
+def _turn_rewards(config: "TrainConfig") -> None:
+    if config.rewards == "trajectory" and config.advantage in PER_TURN:
+        raise ValueError(
+            f"advantage={config.advantage!r} credits each turn with what it earned, and"
+            f" rewards={config.rewards!r} puts all that an episode earned on its last token: use"
+            " rewards=turn, or advantage=gae or grpo"
+        )
+    if config.bootstrap_truncated and not config.needs_critic:
+        raise ValueError(
+            f"bootstrap_truncated needs a critic, and advantage={config.advantage!r} has none: use"
+            " advantage=gae, turn_gae or bi_level_gae, or leave it off"
+        )
+    for name in ("length_penalty", "length_budget"):
+        if not getattr(config, name) >= 0:
+            raise ValueError(f"{name}={getattr(config, name)} must be at least 0")
+    if config.length_budget and not config.length_penalty:
+        raise ValueError(
+            f"length_budget={config.length_budget} says which tokens cost nothing, and"
+            " length_penalty=0 that none do: set length_penalty, or leave both at 0"
+        )
+
+
+def _off_policy(config: "TrainConfig") -> None:
+    if config.importance_cap is None:
+        return
+    if not config.importance_cap > 0:
+        raise ValueError(f"importance_cap={config.importance_cap} must be above 0, or None")
+    if config.old_logprobs == "sampler":
+        raise ValueError(
+            f"importance_cap={config.importance_cap} corrects for the sampler apart from the"
+            " clipped ratio, and with old_logprobs='sampler' the ratio does so itself: use"
+            " old_logprobs=recomputed, or importance_cap=None"
+        )
+
+
+def _sections_of_format(name: str, spec: tuple[str, ...], config: "TrainConfig") -> None:
+    if spec in EVERYTHING:
+        return
+    there = [s for s in SECTIONS if s in ("tags", *config.protocol().sections)]
+    for section in spec:
+        if section not in there:
+            raise ValueError(
+                f"{name} names {section!r}, but a reply of format={config.format!r} has the"
+                f" sections {', '.join(there)}: name some of these, or none for all tokens"
+            )
