@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import gymnasium as gym
 import numpy as np
 
 from starpo_plugin.chat_client import ChatClient, ChatReply, ContextFull, Endpoint, ServerError
@@ -50,7 +51,10 @@ def open_player(command: Serving, config: TrainConfig) -> tuple["ServerPlayer", 
         command.retries,
         extra=parse_args(command.server_args),
     )
-    config.episodes().make(**parse_args(config.eval_args)).close()  # before a file is begun
+    env = config.episodes().make(**parse_args(config.eval_args))
+    if not isinstance(env.observation_space, gym.spaces.Text):
+        raise ValueError(f"env {config.env!r} shows pictures, and only text is sent to a server")
+    env.close()
     name = re.sub(r"[^\w.-]+", "-", f"{endpoint.model}-{config.env}").strip("-.")[:100]
     path = free_path(FOLDER / f"{name}.jsonl") if command.out is None else Path(command.out)
     file = EpisodeFile(path, settings(config, endpoint), {"server": endpoint.server})
@@ -140,8 +144,6 @@ class ServerPlayer:
     async def _play(self, client: ChatClient, env: ChatEnv, seed: int) -> Trajectory:
         # in a thread: a slow environment is not to hold up the answers of the others
         message, info = await asyncio.to_thread(env.reset, seed=seed, options=NOISE)
-        if not isinstance(message, str):
-            raise ValueError(f"env {self._config.env!r} shows pictures, and only text is sent")
         system, end = info["system"], None
         messages = [{"role": "system", "content": system}] if system else []
         turns: list[Turn] = []

@@ -1,6 +1,7 @@
 """A small OpenAI-compatible server on a port of its own, which can be told to fail."""
 
 import json
+import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -78,6 +79,7 @@ class Handler(BaseHTTPRequestHandler):
             self.server.under_way += 1
             self.server.most = max(self.server.most, self.server.under_way)
         try:
+            self.server.gather()
             fault = self.server.fault(number)
             if fault is not None:
                 return fault(self)
@@ -135,11 +137,27 @@ class CompletionsServer(ThreadingHTTPServer):
         self.requests: list[Request] = []
         self.seen: list[Seen] = []
         self.lock, self.closing = threading.Lock(), threading.Event()
-        self.under_way = self.most = 0
+        self.under_way = self.most = self.wait_for = 0
+        self.dies_at: int | None = None
+        """Number of the first request that finds the server gone, and its port closed."""
         self.url = f"http://127.0.0.1:{self.server_address[1]}/v1"
 
+    def gather(self) -> None:
+        """Wait until ``wait_for`` requests have been under way at once."""
+        end = time.monotonic() + 5
+        while self.most < self.wait_for and time.monotonic() < end:
+            time.sleep(0.002)
+
     def fault(self, number: int) -> Fault | None:
+        if self.dies_at is not None and number >= self.dies_at:
+            self.socket.close()
+            return drop
         return self.faults.get(number, self.always)
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Say nothing of clients that have gone."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)
 
     def __enter__(self) -> "CompletionsServer":
         self._thread = threading.Thread(target=self.serve_forever, args=(0.01,))
