@@ -39,6 +39,7 @@ Train a language model to play text environments by StarPO, and see what it lear
              starpo warmup --out models/sokoban --warmup-updates 400
   eval     success of a run or a model, beside a random player and the oracle
              starpo eval runs/x --episodes 1000
+             starpo eval --server http://localhost:8000/v1 --server-model NAME
   play     watch one episode in the terminal, or record it
              starpo play runs/x --seed 7 --video episode.mp4
   report   write a run as one HTML page: curves, yardsticks, sample episodes
@@ -143,8 +144,17 @@ def eval_command(argv: Sequence[str]) -> int:
     names = (*options.PLAYING, "eval_episodes", "eval_temperature")
     renamed = {"eval_episodes": "episodes", "eval_temperature": "temperature"}
     command, config = _located(options.Eval, argv, "starpo eval", names, renamed)
+    if command.server is None:
+        given = [f.name for f in fields(options.Serving) if getattr(command, f.name) != f.default]
+        if given:
+            flags = ", ".join("--" + name.replace("_", "-") for name in given)
+            raise ValueError(f"{flags} can't be given without --server URL")
+        if not command.where:
+            raise ValueError("eval needs CHECKPOINT_OR_RUN (or --server URL --server-model NAME)")
     config.check()
     _hush()
+    if command.server is not None:
+        return _eval_served(command, config)
     from starpo_plugin.evaluate import EVAL_SEED, Evaluator, yardsticks
     from starpo_plugin.play import load_player
 
@@ -157,6 +167,28 @@ def eval_command(argv: Sequence[str]) -> int:
         evaluator = Evaluator(policy, tokens, config, seed)
         score, _ = evaluator.run(lambda done, _: watcher.step(done, ""))
     _print_scores(console, config, "model", score, measured)
+    return 0
+
+
+def _eval_served(command: options.Eval, config: TrainConfig) -> int:
+    """``starpo eval --server``: the same for a model that another program runs."""
+    from starpo_plugin.evaluate import EVAL_SEED, score, yardsticks
+    from starpo_plugin.server import open_player
+
+    first = EVAL_SEED if command.seed is None else command.seed
+    player, file = open_player(command, config)
+    measured = yardsticks(config, first)
+    console = _console()
+    seeds = range(first, first + config.eval_episodes)
+    try:
+        with ConsoleWatcher(console) as watcher:
+            watcher.stage("evaluation", len(seeds), sum(s in file.episodes for s in seeds))
+            played = player.run(seeds, watcher.step)
+    except (KeyboardInterrupt, OSError) as error:
+        stopped = isinstance(error, KeyboardInterrupt)
+        return _fail(f"{'stopped' if stopped else error}; {file.way_on()}", 130 if stopped else 1)
+    _print_scores(console, config, command.server_model, score(played), measured)
+    console.print(f"  episodes  {file.path}", soft_wrap=True, markup=False)
     return 0
 
 

@@ -76,13 +76,39 @@ class Warmup:
 
 
 @dataclass(frozen=True)
-class Eval:
+class Serving:
+    """A model behind an OpenAI-compatible server, played over the network."""
+
+    server: Annotated[str | None, tyro.conf.arg(metavar="URL")] = None
+    """Play the model behind this OpenAI-compatible server, as in http://localhost:8000/v1. A
+    CHECKPOINT_OR_RUN then only sets the defaults.
+    """
+    server_model: Annotated[str, tyro.conf.arg(metavar="NAME")] = ""
+    """Name that the server knows the model by."""
+    server_args: tuple[str, ...] = ()
+    """More fields of each request, as name=value: --server-args top_p=0.9. None leaves one out."""
+    concurrency: int = 16
+    """Episodes that are played on the server at once."""
+    timeout: float = 60.0
+    """Seconds that one answer of the server may take."""
+    retries: int = 4
+    """Further tries, later and later, where the server is busy, broken or out of reach."""
+    api_key_env: Annotated[str, tyro.conf.arg(metavar="NAME")] = "OPENAI_API_KEY"
+    """Environment variable that holds the server's key, where it needs one."""
+    out: Annotated[str | None, tyro.conf.arg(metavar="FILE")] = None
+    """Episodes played on the server, one JSON line each, written as they end. A file that is there
+    is gone on with: only what it lacks is played. A new one in runs/server unless given.
+    """
+
+
+@dataclass(frozen=True)
+class Eval(Serving):
     """Measure a model beside a random player and the oracle, each with its 95 % interval.
 
     Defaults are what the model was trained with; another --env drops the old --env-args.
     """
 
-    where: Where
+    where: Where = ""
     """A run folder (its last checkpoint), a checkpoint, or a model by folder or hub name."""
     seed: int | None = None
     """First of the levels' seeds; unless given, the levels are those of every run's evaluations."""
