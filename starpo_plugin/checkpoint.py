@@ -1,9 +1,9 @@
 """Checkpoints that are complete or not there: a kill or a full disk leaves the last one usable.
 
 A checkpoint is written into a folder of another name, flushed to disk and then renamed, so a
-folder called ``000120`` is always whole. It holds the model and tokenizer as ``from_pretrained``
-reads them, the critic, the optimiser and the counters. Random states are not saved: every draw
-of iteration i comes from a generator seeded by (seed, i).
+folder called ``000120`` is always whole. It holds the model (or its adapter) and tokenizer as
+``from_pretrained`` reads them, the critic, the optimiser and the counters. Random states are not
+saved: every draw of iteration i comes from a generator seeded by (seed, i).
 """
 
 import json
@@ -19,6 +19,7 @@ from typing import Any
 import torch
 from safetensors import SafetensorError
 
+from starpo_plugin.lora import BASE
 from starpo_plugin.policy import Policy
 
 VERSION = 1
@@ -59,6 +60,17 @@ def save(
             doomed = folder / f".old-{old.name}"
             old.rename(doomed)  # a half-deleted folder must not carry a checkpoint's name
             shutil.rmtree(doomed)
+    return final
+
+
+def save_base(folder: Path, policy: Policy) -> Path:
+    """Write the model that a run's adapters belong to, where it is saved nowhere else.
+
+    Raises ``CheckpointError`` when it can't be written.
+    """
+    final = folder / BASE
+    with _writing(folder, final) as draft:
+        policy.save(draft)
     return final
 
 

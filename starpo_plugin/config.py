@@ -68,9 +68,20 @@ class TrainConfig:
     """Width of a tiny model."""
     tiny_layers: int = 3
     """Blocks of a tiny model."""
-    critic: Literal["shared", "separate"] = "shared"
-    """Critic of gae, turn_gae and bi_level_gae: a head on the policy's body, or a body of its
-    own.
+    critic: Literal["shared", "separate", "lora"] = "shared"
+    """Critic of gae, turn_gae and bi_level_gae: a head on the policy's body, on a body of its own,
+    or on the policy's body under a LoRA adapter of its own.
+    """
+    lora_rank: int = 0
+    """Rank of the LoRA adapter that is trained in place of the model; 0 trains all weights. The
+    imitation trains all weights in any case, before there is an adapter. An adapter needs a higher
+    --actor-lr than the model would, about ten times.
+    """
+    lora_alpha: float = 32.0
+    """An adapter is scaled by lora_alpha / lora_rank."""
+    lora_targets: tuple[str, ...] = ()
+    """Names of the linear layers that get an adapter (q_proj v_proj ...); all of them unless
+    given.
     """
     warmup_updates: int = 0
     """Updates of imitation of the oracle before the first rollout."""
@@ -276,6 +287,7 @@ class TrainConfig:
             raise ValueError(
                 f"temperature={self.temperature} must be above 0: it divides the logits"
             )
+        _check_lora(self)
         self.protocol()
         refuse_contradictions(self)
         return self
@@ -284,6 +296,18 @@ class TrainConfig:
 def _at_least(config: TrainConfig, name: str, least: int) -> None:
     if getattr(config, name) < least:
         raise ValueError(f"{name}={getattr(config, name)} must be at least {least}")
+
+
+def _check_lora(config: TrainConfig) -> None:
+    _at_least(config, "lora_rank", 0)
+    if config.lora_alpha <= 0:
+        raise ValueError(f"lora_alpha={config.lora_alpha} must be above 0: it scales the adapter")
+    asked = {"critic": config.critic == "lora", "lora_targets": bool(config.lora_targets)}
+    for name in (n for n, is_asked in asked.items() if is_asked and config.lora_rank == 0):
+        raise ValueError(
+            f"{name}={getattr(config, name)!r} needs an adapter, and lora_rank=0 trains all weights"
+            " without one: set lora_rank"
+        )
 
 
 def parse_args(pairs: tuple[str, ...]) -> dict[str, Any]:

@@ -12,10 +12,12 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from starpo_plugin import lora
 from starpo_plugin.batch import Batch
+from starpo_plugin.lora import Adapters, LoraShape
 from starpo_plugin.losses import entropy
 
-CriticKind = Literal["none", "shared", "separate"]
+CriticKind = Literal["none", "shared", "separate", "lora"]
 
 # logits that are held at once: 64 M floats are 256 MB, of which a step needs a few copies
 _LOGITS_AT_ONCE = 2**26
@@ -35,16 +37,27 @@ class Policy(nn.Module):
     Args:
         model: a Hugging Face causal LM.
         tokenizer: its tokenizer, with a chat template.
-        critic: ``"none"``; ``"shared"``, a linear head on the model's own last hidden state; or
-            ``"separate"``, a head on a body of its own that starts as a copy of the model's.
+        critic: ``"none"``; ``"shared"``, a linear head on the model's own last hidden state;
+            ``"separate"``, a head on a body of its own that starts as a copy of the model's; or
+            ``"lora"``, a head on the model's body under an adapter of the critic's own.
+        shape: of the adapter that is trained in place of the model; ``None`` trains all weights.
+        seed: of the adapters' first weights.
     """
 
-    def __init__(self, model: Any, tokenizer: Any, critic: CriticKind = "none") -> None:
+    def __init__(
+        self,
+        model: Any,
+        tokenizer: Any,
+        critic: CriticKind = "none",
+        shape: LoraShape | None = None,
+        seed: int = 0,
+    ) -> None:
         super().__init__()
         self.model = model
         self.tokenizer = tokenizer
         self.critic_kind: CriticKind = critic
         self.critic_body = copy.deepcopy(model.base_model) if critic == "separate" else None
+        self.adapters = _adapters(model, critic, shape, seed)
         self.critic_head: nn.Linear | None = None
         if critic != "none":
             self.critic_head = nn.Linear(model.config.hidden_size, 1)
@@ -63,10 +76,23 @@ class Policy(nn.Module):
         """Longest sequence that the model takes, in tokens."""
         return int(getattr(self.model.config, "max_position_embeddings", 0) or 2**31)
 
+    def actor_parameters(self) -> list[nn.Parameter]:
+        """Parameters that the policy's loss trains."""
+        if self.adapters is not None:
+            return self.adapters.parameters(lora.POLICY)
+        return list(self.model.parameters())
+
     def critic_parameters(self) -> list[nn.Parameter]:
         """Parameters that only the value loss trains."""
         parts = [p for p in (self.critic_body, self.critic_head) if p is not None]
-        return [p for part in parts for p in part.parameters()]
+        own = [] if self.adapters is None else self.adapters.parameters(lora.CRITIC)
+        return [*own, *(p for part in parts for p in part.parameters())]
+
+    def reference(self, batch: Batch, temperature: float = 1.0) -> Scores:
+        """Score a batch with no adapter acting: by the weights that the run began with."""
+        assert self.adapters is not None
+        with self.adapters.acting(None):
+            return self(batch, temperature)
 
     def logits(self, hidden: Tensor) -> Tensor:
         """Next-token logits, float32, of hidden states [..., D]."""
@@ -85,33 +111,54 @@ class Policy(nn.Module):
         logprobs, entropies = self._token_scores(before, batch.ids[:, 1:][sampled], temperature)
         values = torch.zeros_like(logprobs)
         if self.critic_head is not None:
-            if self.critic_body is not None:
-                before = self._body(self.critic_body, batch.ids)[:, :-1][sampled]
+            before = self._critic_hidden(batch, hidden)[:, :-1][sampled]
             values = self.critic_head(before.to(self.critic_head.weight.dtype)).squeeze(-1).float()
         return Scores(*(_scatter(x, sampled) for x in (logprobs, entropies, values)))
 
     def save(self, folder: Path) -> None:
-        """Save model and tokenizer as ``from_pretrained`` reads them, and the critic beside
-        them.
+        """Save model (or adapter) and tokenizer as ``from_pretrained`` reads them, and the critic
+        beside them.
         """
-        self.model.save_pretrained(folder)
+        if self.adapters is None:
+            self.model.save_pretrained(folder)
+        else:
+            self.adapters.save(folder)
         self.tokenizer.save_pretrained(folder)
+        if tensors := {k: t.contiguous() for k, t in self._critic_tensors().items()}:
+            save_file(tensors, folder / "critic.safetensors")
+
+    def restore(self, folder: Path) -> None:
+        """Take from what ``save`` wrote all that a loaded model does not have: the adapter and the
+        critic, where there is one.
+        """
+        if self.adapters is not None:
+            self.adapters.load(folder)
+        own = self._critic_tensors()
+        tensors = load_file(folder / "critic.safetensors") if own else {}
+        with torch.no_grad():
+            for name, tensor in own.items():
+                tensor.copy_(tensors[name])
+
+    def _critic_tensors(self) -> dict[str, Tensor]:
         tensors = {
-            f"{part}.{name}": tensor.contiguous()
+            f"{part}.{name}": tensor
             for part in ("critic_head", "critic_body")
             if (module := getattr(self, part)) is not None
             for name, tensor in module.state_dict().items()
         }
-        if tensors:
-            save_file(tensors, folder / "critic.safetensors")
+        if self.critic_kind == "lora" and self.adapters is not None:
+            saved = self.adapters.tensors(lora.CRITIC)
+            tensors |= {f"critic_adapter.{name}": tensor for name, tensor in saved.items()}
+        return tensors
 
-    def load_critic(self, folder: Path) -> None:
-        """Load the critic that ``save`` wrote, if this policy has one."""
-        if self.critic_kind == "none":
-            return
-        tensors = load_file(folder / "critic.safetensors")
-        state = {k: tensors[k] for k in self.state_dict() if k.startswith("critic_")}
-        self.load_state_dict(state, strict=False)
+    def _critic_hidden(self, batch: Batch, hidden: Tensor) -> Tensor:
+        """Hidden states that the critic reads; ``hidden`` are the policy's."""
+        if self.critic_body is not None:
+            return self._body(self.critic_body, batch.ids)
+        if self.critic_kind == "lora" and self.adapters is not None:
+            with self.adapters.acting(lora.CRITIC):
+                return self._body(self.model.base_model, batch.ids)
+        return hidden
 
     def _body(self, body: Any, ids: Tensor) -> Tensor:
         return body(input_ids=ids, use_cache=False).last_hidden_state
@@ -151,6 +198,17 @@ class Policy(nn.Module):
             )
 
 
+def _adapters(
+    model: Any, critic: CriticKind, shape: LoraShape | None, seed: int
+) -> Adapters | None:
+    if shape is None:
+        if critic == "lora":
+            raise ValueError("critic='lora' is an adapter beside the policy's: set lora_rank")
+        return None
+    names = (lora.POLICY, lora.CRITIC) if critic == "lora" else (lora.POLICY,)
+    return Adapters(model, shape, names, seed)
+
+
 def _checkpointed(score: Callable[..., Any], *tensors: Tensor) -> Any:
     return checkpoint(score, *tensors, use_reentrant=False)
 
@@ -162,7 +220,8 @@ def _scatter(picked: Tensor, sampled: Tensor) -> Tensor:
 
 
 def load_model(name_or_path: str, dtype: torch.dtype = torch.float32) -> tuple[Any, Any]:
-    """Load a causal LM and its tokenizer by hub name or path.
+    """Load a causal LM and its tokenizer by hub name or path; a checkpoint of an adapter comes as
+    its base model with the adapter added to the weights.
 
     Raises ``ValueError`` that names the model and what to check when there is none.
     """
@@ -175,7 +234,11 @@ def load_model(name_or_path: str, dtype: torch.dtype = torch.float32) -> tuple[A
 
     try:
         tokenizer = AutoTokenizer.from_pretrained(name_or_path)
-        model = AutoModelForCausalLM.from_pretrained(name_or_path, dtype=dtype)
+        adapter = lora.is_adapter(name_or_path)
+        source = lora.base_of(name_or_path) if adapter else name_or_path
+        model = AutoModelForCausalLM.from_pretrained(source, dtype=dtype)
+        if adapter:
+            model = lora.merged(model, name_or_path)
     except (OSError, ValueError) as error:
         raise ValueError(
             f"model {name_or_path!r} can't be loaded: give 'tiny', the folder of a saved model, or"

@@ -24,6 +24,7 @@ from starpo_plugin.choices import choose
 from starpo_plugin.config import TrainConfig, parse_args
 from starpo_plugin.evaluate import Evaluator, device_of, yardsticks
 from starpo_plugin.filters import FILTERS, group_scores, scale_by_kept
+from starpo_plugin.lora import LoraShape, base_of, is_adapter
 from starpo_plugin.policy import Policy, load_model
 from starpo_plugin.rollout import Rollouts, Sampling
 from starpo_plugin.run_folder import RunFolder
@@ -206,32 +207,52 @@ def _begin(
     config: TrainConfig, folder: RunFolder, accelerator: Accelerator, watcher: Watcher
 ) -> _Run:
     saved = checkpoint.checkpoints(folder.checkpoints)
-    kind = config.critic if config.needs_critic else "none"
-    if saved:
-        iteration, path = saved[-1]
-        policy = Policy(*load_model(str(path)), critic=kind)
-        policy.load_critic(path)
-    else:
-        iteration, path = 0, None
-        policy = Policy(*start_model(config), critic=kind)
+    iteration, path = saved[-1] if saved else (0, None)
+    policy = _start(config, folder, accelerator, watcher) if path is None else _saved(config, path)
     policy.to(accelerator.device)
-    tokens = ChatTokens(policy.tokenizer)
-    if path is None and config.warmup_updates:
-        warm_up(policy, tokens, config, watcher)
     optimizer = _optimizer(policy, config)
-    run = _Run(policy, tokens, Learner(policy, None, config, optimizer, accelerator.backward), 0)
+    learner = Learner(policy, None, config, optimizer, accelerator.backward)
+    run = _Run(policy, ChatTokens(policy.tokenizer), learner, iteration)
     if path is None:
         run.save(0, folder, config)
     else:
         counters = checkpoint.load_state(path, optimizer)
-        run.iteration = iteration
         run.learner.bad_updates = counters["bad_updates"]
         run.learner.bad_in_a_row = counters["bad_in_a_row"]
     folder.forget_after(run.iteration or -1)  # a run that is at 0 evaluates its start again
-    if config.kl_coef:
+    if config.kl_coef and policy.adapters is not None:
+        run.learner.reference = policy.reference
+    elif config.kl_coef:
         start = Policy(*load_model(str(folder.checkpoints / "000000")))
         run.learner.reference = start.to(accelerator.device).requires_grad_(False)
     return run
+
+
+def _start(
+    config: TrainConfig, folder: RunFolder, accelerator: Accelerator, watcher: Watcher
+) -> Policy:
+    """Make the policy of a run's first iteration: model, imitation, then critic and adapters."""
+    policy = Policy(*start_model(config)).to(accelerator.device)
+    if config.warmup_updates:
+        warm_up(policy, ChatTokens(policy.tokenizer), config, watcher)
+    nowhere = config.model == "tiny" or config.warmup_updates or is_adapter(config.model)
+    if config.lora_rank and nowhere:
+        policy.model.name_or_path = str(checkpoint.save_base(folder.checkpoints, policy))
+    return _trained(config, policy.model, policy.tokenizer)
+
+
+def _saved(config: TrainConfig, path: Path) -> Policy:
+    """Load the policy of a checkpoint, to train on."""
+    model, tokenizer = load_model(base_of(path) if is_adapter(path) else str(path))
+    policy = _trained(config, model, tokenizer)
+    policy.restore(path)
+    return policy
+
+
+def _trained(config: TrainConfig, model: Any, tokenizer: Any) -> Policy:
+    """Give a model what training adds to it."""
+    kind = config.critic if config.needs_critic else "none"
+    return Policy(model, tokenizer, kind, LoraShape.of(config), number_for(config.seed, "adapters"))
 
 
 def start_model(config: TrainConfig) -> tuple[Any, Any]:
@@ -267,7 +288,7 @@ def warm_up(policy: Policy, tokens: ChatTokens, config: TrainConfig, watcher: Wa
 
 
 def _optimizer(policy: Policy, config: TrainConfig) -> torch.optim.Optimizer:
-    groups = [{"params": list(policy.model.parameters()), "lr": config.actor_lr}]
+    groups = [{"params": policy.actor_parameters(), "lr": config.actor_lr}]
     if policy.critic_head is not None:
         groups.append({"params": policy.critic_parameters(), "lr": config.critic_lr})
     return torch.optim.AdamW(groups, betas=(0.9, 0.999), weight_decay=0)

@@ -29,6 +29,7 @@ from starpo_plugin.masks import advantage_mask, loss_mask, move_rewards, spread
 from starpo_plugin.policy import Policy, Scores
 
 Metrics = dict[str, float]
+Scorer = Callable[[Batch, float], Scores]
 
 
 class TooManyBadUpdates(RuntimeError):
@@ -57,14 +58,14 @@ class Learner:
 
     Args:
         policy: trained in place.
-        reference: the starting weights, if the configuration has a KL term.
+        reference: scores a batch by the starting weights, if the configuration has a KL term.
         config: the run's.
         optimizer: over the policy's parameters.
         backward: how a loss is propagated (accelerate's).
     """
 
     policy: Policy
-    reference: Policy | None
+    reference: Scorer | None
     config: TrainConfig
     optimizer: torch.optim.Optimizer
     backward: Callable[[Tensor], None] = torch.Tensor.backward
@@ -146,11 +147,11 @@ class Learner:
         return estimate._replace(advantages=advantages)
 
     @torch.no_grad()
-    def score(self, batch: Batch, policy: Policy | None = None) -> Scores:
-        """Score a batch of any size under the present weights, or another policy's."""
+    def score(self, batch: Batch, scorer: Scorer | None = None) -> Scores:
+        """Score a batch of any size under the present weights, or by another scorer."""
         whole = Scores(*(torch.zeros_like(batch.rewards) for _ in Scores._fields))
         for rows in micro_batches(batch.lengths, self.config.micro_batch_tokens):
-            part = (policy or self.policy)(batch.rows(rows), self.config.temperature)
+            part = (scorer or self.policy)(batch.rows(rows), self.config.temperature)
             for full, piece in zip(whole, part, strict=True):
                 full[rows, : piece.shape[1]] = piece
         return whole
@@ -177,7 +178,7 @@ class Learner:
             loss = self._loss(batch, targets, rows[picked], totals, critic_totals, sums)
             self.backward(loss)
         # apart, so that a critic far off does not shrink the policy's step
-        sums["grad_norm"] = self._clip(self.policy.model.parameters())
+        sums["grad_norm"] = self._clip(self.policy.actor_parameters())
         if self.policy.critic_head is not None:
             sums["critic_grad_norm"] = self._clip(self.policy.critic_parameters())
         if not all(math.isfinite(x) for x in sums.values()):
