@@ -9,6 +9,7 @@ import torch
 from starpo_plugin.engine import Engine, Sampled
 from starpo_plugin.episode import EpisodeSpec
 from starpo_plugin.policy import Policy
+from starpo_plugin.sections import is_unclosed, token_spans
 from starpo_plugin.tokens import ChatTokens
 from starpo_plugin.trajectory import End, Trajectory, Turn
 from text_envs.chat import ChatEnv
@@ -131,6 +132,8 @@ class Rollouts:
     def _play(self, episode: _Episode, sampled: Sampled, length: int) -> None:
         """Take one reply to the environment and prepare the next prompt."""
         reply = self._tokens.decode(sampled.ids)
+        protocol = self._spec.protocol
+        spans = protocol.parse(reply).spans
         message, reward, terminated, truncated, info = episode.env.step(reply)
         episode.turns.append(
             Turn(
@@ -140,7 +143,10 @@ class Rollouts:
                 observation=episode.message,
                 reply=reply,
                 reward=float(reward),
-                info={k: info[k] for k in TURN_INFO},
+                info={k: info[k] for k in TURN_INFO} | {"unclosed": is_unclosed(protocol, reply)},
+                spans=token_spans(
+                    sampled.ids, reply, spans, self._tokens.decode, self._tokens.piece
+                ),
             )
         )
         episode.success |= bool(info["success"])

@@ -52,6 +52,7 @@ class ChatTokens:
             self._closing_id if self._closing_id is not None else min(self.end_ids)
         )
         """What a well-behaved policy writes at the end of a turn."""
+        self._pieces: dict[int, str] = {}
         pad = tokenizer.pad_token_id
         self.pad_id: int = pad if pad is not None else min(self.end_ids)
 
@@ -79,6 +80,12 @@ class ChatTokens:
         if ids and ids[-1] in self.end_ids:
             ids = ids[:-1]
         return self.tokenizer.decode(list(ids), skip_special_tokens=False)
+
+    def piece(self, token: int) -> str:
+        """Text of one token by itself."""
+        if token not in self._pieces:
+            self._pieces[token] = self.tokenizer.decode([token], skip_special_tokens=False)
+        return self._pieces[token]
 
     def _render(self, messages: list[tuple[str, str]]) -> str:
         return self.tokenizer.apply_chat_template(

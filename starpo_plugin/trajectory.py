@@ -1,5 +1,6 @@
 """What a rollout yields: episodes as turns of token ids, exactly as they were seen and sampled."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -34,7 +35,11 @@ class Turn:
     reward: float
     """Sum of the turn's rewards; zero is an ordinary value."""
     info: dict[str, Any] = field(default_factory=dict)
-    """What ``ChatEnv`` said of the turn: actions, sections, well_formed, flags."""
+    """What ``ChatEnv`` said of the turn: actions, well_formed, flags; and ``unclosed``: a tag was
+    still open at its end.
+    """
+    spans: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    """Section -> its tokens, ``reply_ids[start:end]``, tags excluded; sections that occur once."""
 
 
 @dataclass(frozen=True)
