@@ -81,11 +81,18 @@ def information(logps: Tensor, lengths: Tensor, prompt: Tensor | None = None) ->
 
 @dataclass(frozen=True)
 class Thought:
-    """A thought and all that came before it: the prompt, and how the reply began."""
+    """A thought and all that came before it."""
 
-    context: Ids
+    prompt: Ids
+    opening: Ids
+    """How its reply began: the tag, and what the policy saw where it is asked for that first."""
     ids: Ids
     """At least one token, as sampled."""
+
+    @property
+    def context(self) -> Ids:
+        """What the thought is scored after."""
+        return self.prompt + self.opening
 
 
 def matrix(
@@ -137,7 +144,7 @@ def measure(
     draw = generator_for(config.seed, iteration, "mutual information")
     thoughts = sample(played, config.mi_samples, policy.context, draw)
     numbers: dict[Ids, int] = {}
-    prompt = torch.tensor([numbers.setdefault(t.context, len(numbers)) for t in thoughts])
+    prompt = torch.tensor([numbers.setdefault(t.prompt, len(numbers)) for t in thoughts])
     if len(numbers) < 2:
         return {}
     logps, tokens = matrix(
@@ -154,7 +161,7 @@ def _thought(turn: Turn) -> Thought | None:
     start, end = turn.spans.get("think", (0, 0))
     if start == end:
         return None
-    return Thought(turn.prompt_ids + turn.reply_ids[:start], section(turn, "think"))
+    return Thought(turn.prompt_ids, turn.reply_ids[:start], section(turn, "think"))
 
 
 def _pair(context: Ids, thought: Ids) -> Trajectory:
