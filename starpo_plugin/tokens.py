@@ -5,6 +5,7 @@ encoding a reply need not give back the tokens that were sampled. What a user tu
 the template once, with placeholders, and appended to the ids that are there.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 from jinja2 import TemplateError
@@ -75,7 +76,7 @@ class ChatTokens:
         ids = self.encode(f"{self._between}{user}{self._after}")
         return ids[1:] if last_id is not None and last_id == self._closing_id else ids
 
-    def decode(self, ids: tuple[int, ...] | list[int]) -> str:
+    def decode(self, ids: Sequence[int]) -> str:
         """Text of a reply, without the token that ended it."""
         if ids and ids[-1] in self.end_ids:
             ids = ids[:-1]

@@ -1,7 +1,9 @@
 """Runs that come apart: what is written down, and that an early stop leaves a usable checkpoint."""
 
+import contextlib
 import dataclasses
-import json
+import io
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +11,7 @@ import pytest
 import torch
 
 from starpo_plugin.__main__ import main
+from starpo_plugin.checkpoint import checkpoints
 from starpo_plugin.config import TrainConfig, preset, to_dict
 from starpo_plugin.diagnostics import METRICS
 from starpo_plugin.locate import locate
@@ -40,7 +43,7 @@ ABSURD: dict[str, Any] = {
     "save_every": 8,
     "iterations": 40,
     "early_stop": True,
-    "mi_every": 2,
+    "mi_every": 1,
     "mi_samples": 4,
     "device": "cpu",
 }
@@ -75,9 +78,6 @@ def flags(made: TrainConfig) -> list[str]:
 @pytest.fixture(scope="module")
 def stopped(tmp_path_factory) -> tuple[Path, int, str, str]:
     """A run that stops itself: its folder, exit code, and what it said."""
-    import contextlib
-    import io
-
     torch.set_num_threads(1)
     run = tmp_path_factory.mktemp("runs") / "run"
     out, err = io.StringIO(), io.StringIO()
@@ -130,8 +130,7 @@ def test_every_number_of_a_run_is_explained(stopped):
     written = {k for line in lines for k in line} - {"iteration", "seconds"}
     assert written <= METRICS.keys()
     measured = [line for line in lines if "mi" in line]
-    assert measured
-    assert all(line["iteration"] % 2 == 0 for line in measured)
+    assert measured[0]["iteration"] == 1  # later on there are no thoughts left
     assert all("mutual_information" in line["seconds"] for line in measured)
 
 
@@ -146,30 +145,46 @@ def test_a_resumed_run_warns_and_stops_as_if_it_had_never_been_killed(stopped, t
     ]
 
 
+def copied(run: Path, to: Path, last: int) -> RunFolder:
+    """The run as a kill after iteration ``last``'s checkpoint leaves it."""
+    shutil.copytree(run, to)
+    folder = RunFolder(to)
+    for iteration, path in checkpoints(folder.checkpoints):
+        if iteration > last:
+            shutil.rmtree(path)
+    return folder
+
+
 def test_one_that_goes_on_after_its_stop_is_not_stopped_for_the_same_again(stopped, tmp_path):
-    import shutil
-
     run, *_ = stopped
-    copy = tmp_path / "copy"
-    shutil.copytree(run, copy)
-    folder = RunFolder(copy)
-    done = folder.read("metrics.jsonl")[-1]["iteration"]
-    longer = dataclasses.replace(config(run), run=str(copy), iterations=done + 1)
-    last = train(longer, resume=True)
-    assert last.name == f"{done + 1:06d}"
+    done = RunFolder(run).read("metrics.jsonl")[-1]["iteration"]
+    folder = copied(run, tmp_path / "copy", done)
+    longer = config(folder.path, iterations=done + 1)
+    assert train(longer, resume=True).name == f"{done + 1:06d}"
     assert folder.stopped_for() == []
+    assert folder.read("warnings.jsonl") == RunFolder(run).read("warnings.jsonl")
 
 
-def test_without_a_monitor_nothing_warns_and_without_early_stop_nothing_stops(tmp_path):
-    plain = config(tmp_path / "plain", early_stop=False, iterations=16, mi_every=0)
-    assert train(plain).name == "000016"
-    assert RunFolder(plain.run).read("warnings.jsonl")
-    silent = dataclasses.replace(plain, run=str(tmp_path / "silent"), monitor=False)
-    assert train(silent).name == "000016"
-    assert not (tmp_path / "silent" / "warnings.jsonl").exists()
-    a, b = (json.loads((tmp_path / n / "metrics.jsonl").read_text().splitlines()[-1])
-            for n in ("plain", "silent"))  # fmt: skip
-    assert {**a, "seconds": 0} == {**b, "seconds": 0}
+@pytest.mark.parametrize("monitor", [True, False])
+def test_without_early_stop_nothing_stops_and_watching_changes_nothing(stopped, tmp_path, monitor):
+    run, *_ = stopped
+    done = RunFolder(run).read("metrics.jsonl")[-1]["iteration"]
+    folder = copied(run, tmp_path / "copy", 8)
+    watched = config(
+        folder.path, iterations=done + 1, early_stop=False, monitor=monitor, mi_every=0
+    )
+    assert train(watched, resume=True).name == f"{done + 1:06d}"
+    warnings = folder.read("warnings.jsonl")
+    assert bool(warnings) is monitor
+    assert not any(w["stopped"] for w in warnings)
+    a, b = (
+        [
+            {k: v for k, v in r.items() if k != "seconds" and k[:2] != "mi"}
+            for r in f.read("metrics.jsonl")
+        ]
+        for f in (folder, RunFolder(run))
+    )
+    assert a[:done] == b
 
 
 @pytest.mark.parametrize(
