@@ -52,8 +52,8 @@ starpo COMMAND --help explains every option. STARPO_TRACEBACK=1 shows where an e
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; ``argv`` without the program's name.
 
-    Returns the exit code: 0; 2 for a call that can't work; 1 for a run that broke off; 130 after
-    Ctrl-C.
+    Returns the exit code: 0; 2 for a call that can't work; 1 for a run that broke off; 3 for one
+    that ended itself early (--early-stop), evaluated and saved; 130 after Ctrl-C.
     """
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a terminal without the square-root sign shows ?
@@ -109,6 +109,8 @@ def train_command(argv: Sequence[str]) -> int:
     console.print(score_table(score_rows(folder), f"{config.env}, {_levels(config)}"))
     for label, path in (("checkpoint", last), ("report", report)):
         console.print(f"{label:>10}  {path}", soft_wrap=True, markup=False)
+    if signals := folder.stopped_for():
+        return _fail(f"stopped early ({', '.join(signals)}); {_way_on_early(config)}", 3)
     return 0
 
 
@@ -343,6 +345,17 @@ def _way_on(config: TrainConfig, diverged: bool = False) -> str:
         gentler = f"--actor-lr {config.actor_lr / 3:.1g} --run OTHER"
         return f"the last good checkpoint can begin another run: --model {path} {gentler}"
     return f"go on from iteration {iteration} with: starpo train --resume {run}"
+
+
+def _way_on_early(config: TrainConfig) -> str:
+    """Say how to go on with a run that ended itself: its last checkpoint has collapsed."""
+    from starpo_plugin.checkpoint import checkpoints
+
+    _, healthier = checkpoints(RunFolder(config.run).checkpoints)[-2]
+    return (
+        f"an earlier checkpoint can begin another run: --model {healthier} --run OTHER, with what"
+        f" the warning says; or go on all the same: starpo train --resume {shlex.quote(config.run)}"
+    )
 
 
 def _levels(config: TrainConfig) -> str:

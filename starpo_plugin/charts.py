@@ -37,6 +37,15 @@ class Level:
 
 
 @dataclass(frozen=True)
+class Mark:
+    """A vertical line: something happened at an iteration."""
+
+    x: float
+    name: str
+    """Shown when pointed at."""
+
+
+@dataclass(frozen=True)
 class Axes:
     """Where numbers lie on the drawing."""
 
@@ -56,6 +65,7 @@ def chart(
     series: Sequence[Series],
     *,
     levels: Sequence[Level] = (),
+    marks: Sequence[Mark] = (),
     percent: bool = False,
     height: float = 150.0,
 ) -> str:
@@ -64,6 +74,7 @@ def chart(
     Args:
         series: at least one with a finite value, else the drawing says that there is none yet.
         levels: horizontal lines with their names.
+        marks: vertical lines; those outside the iterations that are drawn are left out.
         percent: values are shares, shown from 0 to 100 %.
         height: of the drawing; its width is 360, both in units that scale with the page.
 
@@ -78,6 +89,7 @@ def chart(
     parts = [_grid(axes, percent)]
     parts += [_band(s, axes) for s in series if s.band]
     parts += [_level(level, axes) for level in levels]
+    parts += [_mark(m, axes) for m in marks if axes.x[0] <= m.x <= axes.x[1]]
     parts += [_lines(s, axes, percent) for s in series]
     return _svg(height, "".join(parts))
 
@@ -143,6 +155,14 @@ def _level(level: Level, axes: Axes) -> str:
     above = v - 4 if v > TOP + 12 else v + 11
     name = escape(level.name)
     return f'{line}<text class="level" x="{WIDTH - RIGHT}" y="{above:.1f}">{name}</text>'
+
+
+def _mark(mark: Mark, axes: Axes) -> str:
+    u, _ = axes.at(mark.x, axes.y[0])
+    foot = axes.height - BOTTOM
+    line = f'<line class="mark" x1="{u:.1f}" x2="{u:.1f}" y1="{TOP:g}" y2="{foot:g}"/>'
+    flag = f'<path class="mark" d="M{u:.1f} {TOP:g}l6 3.5l-6 3.5Z"/>'
+    return f"<g>{line}{flag}<title>{escape(mark.name)}</title></g>"
 
 
 def _band(series: Series, axes: Axes) -> str:

@@ -222,6 +222,20 @@ class TrainConfig:
     eval_temperature: float = 0.5
     """0 takes the most likely token."""
 
+    # --- diagnostics ---
+    monitor: bool = True
+    """Warn of signs of collapse: returns within groups, entropy, gradient, form of the replies."""
+    early_stop: bool = False
+    """Evaluate, save a checkpoint and stop where rollouts no longer differ, or entropy has gone or
+    burst.
+    """
+    mi_every: int = 0
+    """Iterations between measurements of the mutual information of thoughts and prompts; 0 never
+    measures it.
+    """
+    mi_samples: int = 16
+    """Thoughts that are compared with each other's prompts, drawn evenly over the starts."""
+
     @property
     def needs_critic(self) -> bool:
         """Whether the advantage estimator reads values."""
@@ -283,6 +297,7 @@ class TrainConfig:
             _at_least(self, name, 1)
         for name in ("max_reply_tokens", "micro_batch_tokens", "max_bad_updates"):
             _at_least(self, name, 1)
+        _check_diagnostics(self)
         if self.temperature <= 0:
             raise ValueError(
                 f"temperature={self.temperature} must be above 0: it divides the logits"
@@ -291,6 +306,25 @@ class TrainConfig:
         self.protocol()
         refuse_contradictions(self)
         return self
+
+
+def _check_diagnostics(config: TrainConfig) -> None:
+    if config.early_stop and not config.monitor:
+        raise ValueError("early_stop=True needs what monitor=False turns off: set monitor=True")
+    _at_least(config, "mi_every", 0)
+    if not config.mi_every:
+        return
+    _at_least(config, "mi_samples", 2)
+    if "think" not in FORMATS[config.format]:
+        raise ValueError(
+            f"mi_every={config.mi_every} measures thoughts, and replies of"
+            f" format={config.format!r} have none: set mi_every=0, or another format"
+        )
+    if config.groups < 2:
+        raise ValueError(
+            f"mi_every={config.mi_every} compares the prompts of different starts,"
+            f" groups={config.groups}: use at least 2, or mi_every=0"
+        )
 
 
 def _at_least(config: TrainConfig, name: str, least: int) -> None:

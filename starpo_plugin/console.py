@@ -10,6 +10,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from rich.table import Table
 from rich.text import Text
 
+from starpo_plugin.echo_trap import TrapWarning
 from text_envs.agents import Score
 
 LINES_PER_STAGE = 20
@@ -87,6 +88,13 @@ class ConsoleWatcher:
     def evaluated(self, name: str, score: Score) -> None:
         """Print an evaluation."""
         self._print(f"{name:>15}: {describe_score(score)}", style="green")
+
+    def warned(self, warning: TrapWarning, stops: bool) -> None:
+        """Print a sign of collapse and what to do about it."""
+        self._print(f"warning, iteration {warning.iteration}: {warning.text}", style="yellow")
+        self._print(f"  try: {warning.remedy}", style="yellow")
+        if stops:
+            self._print("  stopping early, after an evaluation and a checkpoint", style="bold")
 
     def _close_stage(self) -> None:
         if self._bar is None or self._task is None:

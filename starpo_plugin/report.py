@@ -14,9 +14,10 @@ from typing import Any, NamedTuple
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
-from starpo_plugin.charts import Level, Series, chart
+from starpo_plugin.charts import Level, Mark, Series, chart
 from starpo_plugin.config import TrainConfig, to_dict
 from starpo_plugin.console import visible
+from starpo_plugin.diagnostics import METRICS
 from starpo_plugin.options import field_notes
 from starpo_plugin.run_folder import RunFolder
 
@@ -52,11 +53,41 @@ PLOTS = (
     Plot(
         "Gradient norm", {"grad_norm": "policy", "critic_grad_norm": "critic"}, "Before clipping."
     ),
-    Plot("Reply length", {"reply_tokens": "tokens"}, "Replies that grow without end are noise."),
+    Plot(
+        "Length in tokens",
+        {"reply_tokens": "reply", "think_tokens": "thought", "answer_tokens": "answer"},
+        "Replies that grow without end are noise.",
+    ),
+    Plot(
+        "Variety of thoughts",
+        {
+            "thoughts_distinct": "distinct thoughts",
+            "thought_distinct_2": "distinct token pairs",
+            "thought_most_common": "most common thought",
+        },
+        "Share of an iteration's. One thought for every state is the echo trap.",
+        True,
+    ),
+    Plot(
+        "Thoughts and prompts",
+        {"mi": "mutual information", "mi_entropy": "H(Z)", "mi_conditional_entropy": "H(Z|X)"},
+        "Nats per thought. Information that falls while H(Z|X) stays: thoughts that ignore the"
+        " board.",
+    ),
+    Plot(
+        "Thoughts found by their prompt",
+        {"mi_retrieval": "found", "mi_chance": "by chance"},
+        "Share of thoughts that are likeliest under their own prompt.",
+        True,
+    ),
     Plot(
         "Form",
-        {"well_formed": "well-formed replies", "valid": "turns of valid moves only"},
-        "Share of the turns. Falls first when a policy comes apart.",
+        {
+            "well_formed": "well-formed replies",
+            "valid": "turns of valid moves only",
+            "unclosed": "tags left open",
+        },
+        "Share of the turns. Here a policy comes apart first.",
         True,
     ),
     Plot(
@@ -125,15 +156,18 @@ def _page(folder: RunFolder) -> dict[str, Any]:
     scores = score_rows(folder)
     samples = folder.read("samples.jsonl")
     done = max((int(m["iteration"]) for m in metrics), default=0)
+    warnings = folder.read("warnings.jsonl")
     return {
         "config": config,
         "run": str(folder.path),
         "done": done,
         "tiles": _tiles(config, metrics, evals),
         "scores": scores,
-        "curve": _success_chart(metrics, evals, scores),
-        "plots": _plots(metrics, PLOTS),
-        "further": _plots(metrics, _further(metrics)),
+        "curve": _success_chart(metrics, evals, scores, warnings),
+        "warnings": warnings,
+        "stopped": bool(folder.stopped_for()),
+        "plots": _plots(metrics, PLOTS, warnings),
+        "further": _plots(metrics, _further(metrics), warnings),
         "settings": _settings(config),
         "system": samples[0]["episodes"][0]["system"] if samples else "",
         "starts": _starts(samples, config),
@@ -202,7 +236,7 @@ def _clock(seconds: float) -> str:
 
 
 def _success_chart(
-    metrics: Records, evals: Records, scores: Mapping[str, Mapping[str, Any]]
+    metrics: Records, evals: Records, scores: Mapping[str, Mapping[str, Any]], warnings: Records
 ) -> Markup:
     """Draw the evaluations with their intervals between the yardsticks, the rollouts behind."""
     points = [(e["iteration"], e["success"]) for e in evals]
@@ -213,7 +247,11 @@ def _success_chart(
     levels = [
         Level(name, scores[name]["success"]) for name in ("random", "oracle") if name in scores
     ]
-    return Markup(chart(series, levels=levels, percent=True, height=170))
+    return Markup(chart(series, levels=levels, marks=_marks(warnings), percent=True, height=170))
+
+
+def _marks(warnings: Records) -> list[Mark]:
+    return [Mark(w["iteration"], f"iteration {w['iteration']}: {w['text']}") for w in warnings]
 
 
 def _points(metrics: Records, key: str) -> list[tuple[float, float]]:
@@ -231,22 +269,36 @@ def _further(metrics: Records) -> list[Plot]:
     """Give a plot to every metric that has none of its own."""
     planned = {key for plot in PLOTS for key in plot.metrics}
     keys = {key for record in metrics for key in record} - planned - set(ELSEWHERE)
-    return [Plot(key.replace("_", " "), {key: "per iteration"}, "") for key in sorted(keys)]
+    return [Plot(key.replace("_", " "), {key: _unit(key)}, _about(key)) for key in sorted(keys)]
 
 
-def _plots(metrics: Records, plots: Sequence[Plot]) -> list[dict[str, Any]]:
+def _note(key: str) -> str:
+    """Say what a line of a chart is, for who points at its name."""
+    return f"{_unit(key)}. {_about(key)}".strip()
+
+
+def _unit(key: str) -> str:
+    return METRICS[key].unit if key in METRICS else "per iteration"
+
+
+def _about(key: str) -> str:
+    return METRICS[key].about if key in METRICS else ""
+
+
+def _plots(metrics: Records, plots: Sequence[Plot], warnings: Records) -> list[dict[str, Any]]:
     """Draw the plots that the run has a number for."""
     drawn = []
     for plot in plots:
-        found = [(name, _points(metrics, key)) for key, name in plot.metrics.items()]
-        lines = [
-            Series(name, points, style)
-            for (name, points), style in zip(found, "abc", strict=False)
+        found = [(key, name, _points(metrics, key)) for key, name in plot.metrics.items()]
+        lines = {
+            key: Series(name, points, style)
+            for (key, name, points), style in zip(found, "abc", strict=False)
             if any(math.isfinite(y) for _, y in points)
-        ]
+        }
         if lines:
-            legend = [(line.style, line.name) for line in lines]
-            drawing = Markup(chart(lines, percent=plot.percent))
+            legend = [(line.style, line.name, _note(key)) for key, line in lines.items()]
+            marks = _marks([w for w in warnings if w["metric"] in plot.metrics])
+            drawing = Markup(chart(list(lines.values()), marks=marks, percent=plot.percent))
             drawn.append({"plot": plot, "drawing": drawing, "legend": legend})
     return drawn
 

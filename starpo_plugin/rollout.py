@@ -9,7 +9,7 @@ import torch
 from starpo_plugin.engine import Engine, Sampled
 from starpo_plugin.episode import EpisodeSpec
 from starpo_plugin.policy import Policy
-from starpo_plugin.sections import token_sections
+from starpo_plugin.sections import is_unclosed, token_sections
 from starpo_plugin.shaping import Shaping
 from starpo_plugin.tokens import ChatTokens
 from starpo_plugin.trajectory import End, Trajectory, Turn
@@ -137,6 +137,7 @@ class Rollouts:
     def _play(self, episode: _Episode, sampled: Sampled, length: int) -> None:
         """Take one reply to the environment and prepare the next prompt."""
         reply = self._tokens.decode(sampled.ids)
+        protocol = self._spec.protocol
         message, reward, terminated, truncated, info = episode.env.step(reply)
         penalty = self._shaping.penalty(len(sampled.ids))
         episode.turns.append(
@@ -147,9 +148,13 @@ class Rollouts:
                 observation=episode.message,
                 reply=reply,
                 reward=float(self._shaping.turn_reward(float(reward), reply, info)) - penalty,
-                info={**{k: info[k] for k in TURN_INFO}, "length_penalty": penalty},
+                info={
+                    **{k: info[k] for k in TURN_INFO},
+                    "length_penalty": penalty,
+                    "unclosed": is_unclosed(protocol, reply),
+                },
                 sections=token_sections(
-                    self._tokens.spans(sampled.ids), self._spec.protocol.parse(reply).spans
+                    self._tokens.spans(sampled.ids), protocol.parse(reply).spans
                 ),
             )
         )

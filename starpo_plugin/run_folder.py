@@ -1,16 +1,18 @@
 """The run folder: what a run writes down, line by line, so that a kill loses at most one line.
 
 ``config.json``, ``metrics.jsonl`` (a line an iteration), ``evals.jsonl`` (a line an evaluation),
-``samples.jsonl`` (some evaluated episodes, word for word), ``yardsticks.json``, ``checkpoints/``,
-``tensorboard/``.
+``samples.jsonl`` (some evaluated episodes, word for word), ``warnings.jsonl`` (a line a sign of
+collapse), ``yardsticks.json``, ``checkpoints/``, ``tensorboard/``.
 """
 
 import json
 from collections.abc import Iterable, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from starpo_plugin.config import TrainConfig, from_dict, to_dict
+from starpo_plugin.echo_trap import TrapWarning
 from starpo_plugin.trajectory import Trajectory
 from text_envs.agents import Score
 
@@ -55,7 +57,7 @@ class RunFolder:
 
     def forget_after(self, iteration: int) -> None:
         """Drop lines later than ``iteration``: the resumed run writes them again."""
-        for name in ("metrics.jsonl", "evals.jsonl", "samples.jsonl"):
+        for name in ("metrics.jsonl", "evals.jsonl", "samples.jsonl", "warnings.jsonl"):
             kept = [r for r in self.read(name) if r["iteration"] <= iteration]
             if (self.path / name).exists():
                 draft = self.path / f".{name}"
@@ -86,6 +88,16 @@ class RunFolder:
         self._append("evals.jsonl", {"iteration": iteration, **score_dict(score)})
         episodes = [episode_dict(t) for t in played[:SAMPLES]]
         self._append("samples.jsonl", {"iteration": iteration, "episodes": episodes})
+
+    def warning(self, warning: TrapWarning, stopped: bool) -> None:
+        """Append a sign of collapse; ``stopped`` if the run ended early for it."""
+        self._append("warnings.jsonl", {**asdict(warning), "stopped": stopped})
+
+    def stopped_for(self) -> list[str]:
+        """Give the signals for which the run ended early; none if it did not, or was resumed."""
+        done = max((line["iteration"] for line in self.read("metrics.jsonl")), default=0)
+        warnings = self.read("warnings.jsonl")
+        return [w["signal"] for w in warnings if w["stopped"] and w["iteration"] == done]
 
     def yardsticks(self, scores: dict[str, Score]) -> None:
         """Write what random policy and oracle reach."""

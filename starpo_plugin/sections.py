@@ -9,7 +9,7 @@ another can't be read, and its text counts as ``tags``, just as no move is playe
 
 from collections.abc import Mapping, Sequence
 
-from text_envs.chat import FORMATS
+from text_envs.chat import FORMATS, ChatProtocol
 
 Span = tuple[int, int]
 """(start, end) in characters of a reply's text."""
@@ -44,3 +44,16 @@ def readable(sections: Mapping[str, Span]) -> dict[str, Span]:
         for name, (start, end) in sections.items()
         if all(start > b or a > end for other, (a, b) in sections.items() if other != name)
     }
+
+
+def span(sections: Sequence[int], name: str) -> Span | None:
+    """(start, end) of the tokens of a section, among the reply's; ``None`` where there is none."""
+    number = SECTIONS.index(name)
+    inside = [i for i, section in enumerate(sections) if section == number]
+    return (inside[0], inside[-1] + 1) if inside else None
+
+
+def is_unclosed(protocol: ChatProtocol, reply: str) -> bool:
+    """Whether a section's tag is still open where the reply ends."""
+    tags = [protocol.tag(s) for s in protocol.sections]
+    return any(reply.rfind(f"<{t}>") > reply.rfind(f"</{t}>") for t in tags)

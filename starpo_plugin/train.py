@@ -10,18 +10,19 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import fmean, stdev
 from typing import Any, Protocol
 
 import torch
 from accelerate import Accelerator
 from accelerate.utils import ProjectConfiguration
 
-from starpo_plugin import checkpoint
+from starpo_plugin import checkpoint, mutual_information
 from starpo_plugin.batch import collate
 from starpo_plugin.checkpoint import generator_for, number_for
 from starpo_plugin.choices import choose
 from starpo_plugin.config import TrainConfig, parse_args
+from starpo_plugin.diagnostics import describe
+from starpo_plugin.echo_trap import EchoTrapMonitor, TrapWarning
 from starpo_plugin.evaluate import Evaluator, device_of, yardsticks
 from starpo_plugin.filters import FILTERS, group_scores, scale_by_kept
 from starpo_plugin.lora import LoraShape, base_of, is_adapter
@@ -52,6 +53,9 @@ class Watcher(Protocol):
     def evaluated(self, name: str, score: Score) -> None:
         """An agent was evaluated."""
 
+    def warned(self, warning: TrapWarning, stops: bool) -> None:
+        """A sign of collapse was seen; ``stops`` if the run ends early for it."""
+
 
 class Silent:
     """Tells nobody."""
@@ -60,6 +64,7 @@ class Silent:
     def step(self, done: int, note: str) -> None: ...  # noqa: D102
     def episodes(self, done: int, total: int) -> None: ...  # noqa: D102
     def evaluated(self, name: str, score: Score) -> None: ...  # noqa: D102
+    def warned(self, warning: TrapWarning, stops: bool) -> None: ...  # noqa: D102
 
 
 def train(config: TrainConfig, watcher: Watcher | None = None, resume: bool = False) -> Path:
@@ -75,6 +80,9 @@ def train(config: TrainConfig, watcher: Watcher | None = None, resume: bool = Fa
             already.
         CheckpointError: a checkpoint can't be written or read.
         TooManyBadUpdates: the loss was not finite several times in a row.
+
+    A run that ``early_stop`` ends is evaluated and saved at its last iteration like one that is
+    over; ``RunFolder.stopped_for`` tells the two apart.
     """
     config.check()
     watcher = watcher or Silent()
@@ -95,6 +103,9 @@ def train(config: TrainConfig, watcher: Watcher | None = None, resume: bool = Fa
     if run.iteration == 0:
         folder.yardsticks(_measure_yardsticks(config, watcher))
         _evaluate(evaluator, folder, accelerator, 0, "start", watcher)
+    monitor = EchoTrapMonitor()
+    for line in folder.read("metrics.jsonl"):  # as if it had never stopped
+        monitor.update(line["iteration"], line)
     watcher.stage("StarPO", config.iterations, run.iteration)
     for iteration in range(run.iteration + 1, config.iterations + 1):
         began = time.perf_counter()
@@ -103,6 +114,11 @@ def train(config: TrainConfig, watcher: Watcher | None = None, resume: bool = Fa
         played = rollouts.run(seeds, config.members, draws, watcher.episodes)
         sampled = time.perf_counter()
         metrics = describe(played)
+        if config.mi_every and iteration % config.mi_every == 0:
+            metrics |= mutual_information.measure(
+                played, run.learner, config, iteration, run.tokens.pad_id
+            )
+        measured = time.perf_counter()
         kept, scale = select(played, config)
         metrics["kept_groups"] = float(len({t.group for t in kept}))
         if kept:
@@ -112,15 +128,21 @@ def train(config: TrainConfig, watcher: Watcher | None = None, resume: bool = Fa
             shuffle = generator_for(config.seed, iteration, "shuffle")
             metrics |= run.learner.update(batch, shuffle, scale)
         updated = time.perf_counter()
-        seconds = {"rollout": sampled - began, "update": updated - sampled}
+        seconds = {"rollout": sampled - began, "update": updated - measured}
+        if "mi" in metrics:
+            seconds["mutual_information"] = measured - sampled
         folder.metrics(iteration, metrics, seconds)
         accelerator.log({**metrics, **{f"seconds/{k}": v for k, v in seconds.items()}}, iteration)
         watcher.step(iteration, f"success {metrics['success']:.0%}")
-        last = iteration == config.iterations
+        warnings = monitor.update(iteration, metrics) if config.monitor else []
+        stops = _warn(warnings, folder, accelerator, config, watcher)
+        last = stops or iteration == config.iterations
         if last or iteration % config.eval_every == 0:
             _evaluate(evaluator, folder, accelerator, iteration, f"iteration {iteration}", watcher)
         if last or iteration % config.save_every == 0:
             run.save(iteration, folder, config)
+        if stops:
+            break
     accelerator.end_training()
     return checkpoint.checkpoints(folder.checkpoints)[-1][1]
 
@@ -136,31 +158,22 @@ def select(played: Sequence[Trajectory], config: TrainConfig) -> tuple[list[Traj
     return kept, scale_by_kept(keep, config.scale_by_kept)
 
 
-def describe(played: Sequence[Trajectory]) -> dict[str, float]:
-    """Metrics of a batch of rollouts; rates are shares in [0, 1]."""
-    turns = [k for t in played for k in t.turns]
-    groups: dict[int, list[float]] = {}
-    for t in played:
-        groups.setdefault(t.group, []).append(t.total_reward)
-    spreads = [stdev(r) if len(r) > 1 else 0.0 for r in groups.values()]
-    return {
-        "success": fmean(t.success for t in played),
-        "return": fmean(t.total_reward for t in played),
-        "return_std_in_group": fmean(spreads),
-        "groups_without_spread": fmean(s < 1e-6 for s in spreads),
-        "turns": fmean(len(t.turns) for t in played),
-        "out_of_tokens": fmean(t.end == "out_of_tokens" for t in played),
-        "tokens": float(sum(len(k.reply_ids) for k in turns)),
-        "reply_tokens": _mean([len(k.reply_ids) for k in turns]),
-        "length_penalty": _mean([k.info.get("length_penalty", 0.0) for k in turns]),
-        "well_formed": _mean([k.info["well_formed"] for k in turns]),
-        "valid": _mean([k.info["action_is_valid"] for k in turns]),
-        "effective": _mean([k.info["action_is_effective"] for k in turns]),
-    }
-
-
-def _mean(values: Sequence[float]) -> float:
-    return fmean(values) if values else 0.0
+def _warn(
+    warnings: Sequence[TrapWarning],
+    folder: RunFolder,
+    accelerator: Accelerator,
+    config: TrainConfig,
+    watcher: Watcher,
+) -> bool:
+    """Write warnings down and tell them; whether the run is to stop early."""
+    stopping = False
+    for warning in warnings:
+        early = config.early_stop and warning.stops and warning.iteration < config.iterations
+        folder.warning(warning, early)
+        accelerator.log({f"warning/{warning.signal}": warning.value}, warning.iteration)
+        watcher.warned(warning, early)
+        stopping |= early
+    return stopping
 
 
 # --- beginning and going on ---

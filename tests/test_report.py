@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import math
 import re
@@ -6,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from starpo_plugin.charts import Level, Series, chart
+from starpo_plugin.charts import Level, Mark, Series, chart
 from starpo_plugin.config import TrainConfig, starpo_s
 from starpo_plugin.console import visible
+from starpo_plugin.echo_trap import TrapWarning
 from starpo_plugin.report import PLOTS, score_rows, write_report
 from starpo_plugin.run_folder import RunFolder
 from starpo_plugin.trajectory import Trajectory, Turn
@@ -183,6 +185,25 @@ def test_metrics_nobody_planned_a_chart_for_are_drawn_anyway(tmp_path):
     assert "a new metric" in page.text
 
 
+def test_warnings_are_listed_and_marked_on_their_curve_and_on_success(tmp_path):
+    folder = a_run(tmp_path, iterations=20)
+    text, remedy = f"entropy is 0.01 {HOSTILE}", "raise --entropy-coef"
+    seen = TrapWarning(12, "entropy_gone", "entropy", 0.01, 0.9, text, remedy, stops=True)
+    folder.warning(seen, stopped=False)
+    path = write_report(folder.path)
+    page = read(path)
+    for words in ("Signs of collapse", "entropy is 0.01", remedy):
+        assert words in page.text
+    assert path.read_text().count('<line class="mark"') == 2
+    assert "script" not in page.tags
+    assert "stopped here" not in page.text
+    assert "unfinished" in page.text
+    folder.warning(dataclasses.replace(seen, iteration=20), stopped=True)
+    page = read(write_report(folder.path))
+    assert "stopped here" in page.text
+    assert "stopped early" in page.text
+
+
 def test_the_best_is_named_where_it_beats_the_last(tmp_path):
     folder = a_run(tmp_path, iterations=30)
     folder.evaluation(40, Score(64, 30, 0.2, 8.0), [])
@@ -257,6 +278,18 @@ def test_one_value_can_be_drawn(value):
 def test_nothing_to_draw_says_so():
     assert "no data yet" in chart([])
     assert "no data yet" in chart([Series("x", [(0, math.nan)])])
+
+
+def test_marks_stand_where_their_iteration_does():
+    lines = [Series("x", [(0, 0.0), (10, 1.0)])]
+    svg = chart(lines, marks=[Mark(0, "a"), Mark(5, "<b>"), Mark(10, "c"), Mark(11, "outside")])
+    found = [float(x) for x in re.findall(r'class="mark" x1="([\d.]+)"', svg)]
+    assert len(found) == 3
+    assert found[1] - found[0] == pytest.approx(found[2] - found[1])
+    ends = [x for x, _ in coordinates(svg, "a")]
+    assert (found[0], found[2]) == (pytest.approx(ends[0]), pytest.approx(ends[-1]))
+    assert "<title>&lt;b&gt;</title>" in svg
+    assert "outside" not in svg
 
 
 def test_visible_keeps_text_and_replaces_what_would_act():

@@ -85,14 +85,14 @@ class Sudoku(Game[SudokuState]):
     Success in % (95 % interval) over 10,000 episodes, ``evaluate(env, agent, 10_000)`` with
     ``RandomAgent(0)`` and ``OracleAgent()``, by the moves allowed (20 in TextSudoku-v0):
 
-    ================  =====  ===================  ===================
-    parameters        moves  random               oracle
-    ================  =====  ===================  ===================
-    default           20     0.1 (0.07 to 0.2)    100 (99.96 to 100)
-    empty=2           20     56.9 (55.9 to 57.8)  100 (99.96 to 100)
-    empty=12          20     0 (0 to 0.04)        100 (99.96 to 100)
-    size=9, empty=20  20     0 (0 to 0.2)         100 (99.8 to 100)
-    ================  =====  ===================  ===================
+    ================  =====  =====================  ===========================
+    parameters        moves  random                 oracle
+    ================  =====  =====================  ===========================
+    default           20     0.1 (0.07 to 0.2)      100 (99.96 to 100)
+    empty=2           20     56.9 (55.9 to 57.8)    100 (99.96 to 100)
+    empty=12          20     0 (0 to 0.04)          100 (99.92 to 100), n=5,000
+    size=9, empty=20  20     0 (0 to 0.2), n=2,000  100 (99.8 to 100), n=2,000
+    ================  =====  =====================  ===========================
     """
 
     def __init__(self, size: int = 4, empty: int = 6, symbols: Sequence[str] | None = None) -> None:
