@@ -1,23 +1,29 @@
 """What is measured: our environments and their peers, each behind a small adapter.
 
-An adapter gives a ``Subject``: how to start an episode and how to play a list of moves. The loop
-over the moves is the adapter's own, in the plainest form that its interface allows, so that no
-subject pays for another's. Seeds come from ``random``. An adapter whose package is missing raises
-``ImportError``.
+An adapter gives a ``Subject``: how to start an episode, how to draw moves for it, and how to play
+them. The loop over the moves is the adapter's own, in the plainest form that its interface allows,
+so that no subject pays for another's. Seeds come from ``random``. An adapter whose package is
+missing raises ``ImportError``. The larger peers have files of their own.
 """
 
 import contextlib
 import io
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from copy import deepcopy
 from importlib import import_module
 from typing import Any, NamedTuple
 
 import gymnasium as gym
 import numpy as np
 
+from text_envs import TextEnv
+
 DIRECTIONS = ("up", "down", "left", "right")
 NO_LIMIT = 10**9
+
+Draw = Callable[[np.random.Generator, int], Iterable[Any]]
+"""(generator, most moves) -> moves of one episode."""
 
 
 class Subject(NamedTuple):
@@ -25,8 +31,8 @@ class Subject(NamedTuple):
 
     reset: Callable[[], object]
     """Start an episode on a new level, first observation included."""
-    moves: Callable[[], Sequence[Any]]
-    """The moves that a random player chooses from in this episode."""
+    moves: Draw
+    """Draw moves for the episode that was started: as a random player would choose them."""
     play: Callable[[Sequence[Any]], int]
     """Play these moves until the episode ends, observing after each; the number played."""
     draw: Callable[[], np.ndarray] | None = None
@@ -36,65 +42,63 @@ class Subject(NamedTuple):
 # --- ours ---
 
 
-def text_env(id: str, *, raw: bool, **kwargs: Any) -> Subject:
-    """One of ours: as ``gym.make`` returns it, or ``raw``, without the wrappers."""
+def text_env(id: str, *, raw: bool, only: str = "", solved: bool = False, **kwargs: Any) -> Subject:
+    """One of ours: as ``gym.make`` returns it, or ``raw``, without the wrappers.
+
+    Its moves are legal, found beforehand by a twin, and with ``only`` those that begin so; with
+    ``solved`` they are the oracle's.
+    """
     env = gym.make(f"text_envs:{id}", **kwargs)
     env = env.unwrapped if raw else env
+    inner: Any = env.unwrapped
     env.reset(seed=random.getrandbits(31))
     return Subject(
         reset=env.reset,
-        moves=lambda: tuple(env.unwrapped.legal_actions()),  # pyright: ignore[reportAttributeAccessIssue] (a TextEnv)
-        play=lambda moves: _play(env.step, moves),
-        draw=lambda: env.unwrapped.picture(),  # pyright: ignore[reportAttributeAccessIssue] (a TextEnv)
+        moves=lambda rng, most: inner.solve()[:most] if solved else _legal(inner, rng, most, only),
+        play=lambda moves: play_steps(env.step, moves),
+        draw=inner.picture,
     )
+
+
+def _legal(env: TextEnv, rng: np.random.Generator, most: int, only: str) -> list[str]:
+    """Play a twin, which meets the same luck, at random."""
+    twin = TextEnv(env.game)
+    twin.np_random = deepcopy(env.np_random)
+    twin.set_state(env.get_state())
+    moves: list[str] = []
+    while len(moves) < most:
+        legal = [move for move in twin.legal_actions() or () if move.startswith(only)]
+        move = legal[int(rng.random() * len(legal))] if legal else twin.sample_action(rng)
+        moves.append(move)
+        if not move or twin.step(move)[2]:
+            break
+    return moves
 
 
 # --- peers ---
 
 
-def gymnasium_lake(*, raw: bool, pictures: bool = False) -> Subject:
-    """Gymnasium's FrozenLake-v1, 4x4: the observation is a number, the map always the same."""
+def gymnasium_env(id: str, *, raw: bool, pictures: bool = False, **kwargs: Any) -> Subject:
+    """One of Gymnasium's toy texts: observations and moves are numbers, and FrozenLake's map is
+    always the same.
+    """
     mode = "rgb_array" if pictures else None
-    made: gym.Env[Any, Any] = gym.make("FrozenLake-v1", is_slippery=False, render_mode=mode)
+    made: gym.Env[Any, Any] = gym.make(id, render_mode=mode, **kwargs)
     env = made.unwrapped if raw else made
     env.reset(seed=random.getrandbits(31))
 
     def play(moves: Sequence[Any]) -> int:
-        return _play_drawing(env, moves) if pictures else _play(env.step, moves)
+        return _play_drawing(env, moves) if pictures else play_steps(env.step, moves)
 
-    return Subject(env.reset, lambda: range(4), play, lambda: np.asarray(env.render()))
+    space: Any = env.action_space
+    return Subject(env.reset, any_of(range(space.n)), play, lambda: np.asarray(env.render()))
 
 
 def gymnasium_map() -> Subject:
     """Gymnasium's generator of FrozenLake maps, 4x4; only ``reset`` is of use."""
     from gymnasium.envs.toy_text.frozen_lake import generate_random_map
 
-    return Subject(lambda: generate_random_map(4), tuple, len)
-
-
-def gem_sokoban(size: int, boxes: int) -> Subject:
-    """GEM's Sokoban; the board comes in ``info["suffix"]``."""
-    env = import_module("gem.envs.game_env.sokoban").SokobanEnv((size, size), NO_LIMIT, boxes)
-    moves = tuple(f"\\boxed{{{d}}}" for d in DIRECTIONS)
-    return Subject(env.reset, lambda: moves, lambda played: _play(env.step, played))
-
-
-def textarena_sokoban(size: int, boxes: int) -> Subject:
-    """TextArena's Sokoban, without wrappers."""
-    module = import_module("textarena.envs.Sokoban.env")
-    return _textarena(module.SokobanEnv((size, size), NO_LIMIT, boxes), DIRECTIONS)
-
-
-def textarena_lake() -> Subject:
-    """TextArena's FrozenLake, 4x4, without wrappers; a new map at each reset."""
-    module = import_module("textarena.envs.FrozenLake.env")
-    return _textarena(module.FrozenLakeEnv(size=4), DIRECTIONS)
-
-
-def textarena_bandit() -> Subject:
-    """TextArena's Bandit with two buttons and 20 turns, without wrappers."""
-    module = import_module("textarena.envs.Bandit.env")
-    return _textarena(module.BanditEnv(["red", "blue"], num_turns=20), ("red", "blue"))
+    return Subject(lambda: generate_random_map(4), lambda rng, most: (), len)
 
 
 def gym_sokoban(size: int, boxes: int) -> Subject:
@@ -115,7 +119,10 @@ def gym_sokoban(size: int, boxes: int) -> Subject:
                 break
         return count
 
-    return Subject(reset, lambda: range(1, 5), play, lambda: env.render(mode="rgb_array"))
+    return Subject(reset, any_of(range(1, 5)), play, lambda: env.render(mode="rgb_array"))
+
+
+# --- for all of them ---
 
 
 def seed_everything(seed: int) -> None:
@@ -124,7 +131,33 @@ def seed_everything(seed: int) -> None:
     np.random.seed(seed)  # noqa: NPY002 (the peers' generator, not ours)
 
 
-def _play(step: Callable[[Any], Any], moves: Sequence[Any]) -> int:
+def any_of(moves: Sequence[Any]) -> Draw:
+    """Draw uniformly; subjects with as many moves get the same sequence."""
+    return lambda rng, most: [moves[i] for i in rng.integers(len(moves), size=most).tolist()]
+
+
+def each_of(moves: Sequence[Any]) -> Draw:
+    """Draw without replacement."""
+    return lambda rng, most: [moves[i] for i in rng.permutation(len(moves))[:most].tolist()]
+
+
+def hanoi(disks: int, written: Callable[[int, int], str]) -> Draw:
+    """Draw legal moves from the classic start: ``written(from, to)``, pegs from 0 to 2."""
+
+    def drawn(rng: np.random.Generator, most: int) -> Iterable[str]:
+        pegs = [list(range(disks, 0, -1)), [], []]
+        for _ in range(most):
+            tops = [peg[-1] if peg else disks + 1 for peg in pegs]
+            legal = [(a, b) for a in range(3) for b in range(3) if tops[a] < tops[b]]
+            start, end = legal[int(rng.random() * len(legal))]
+            pegs[end].append(pegs[start].pop())
+            yield written(start, end)
+
+    return drawn
+
+
+def play_steps(step: Callable[[Any], Any], moves: Sequence[Any]) -> int:
+    """Play through Gymnasium's interface."""
     count = 0
     for count, move in enumerate(moves, 1):  # noqa: B007 (counted for the caller)
         _, _, terminated, truncated, _ = step(move)
@@ -141,23 +174,3 @@ def _play_drawing(env: gym.Env[Any, Any], moves: Sequence[Any]) -> int:
         if terminated or truncated:
             break
     return count
-
-
-def _textarena(env: Any, names: Sequence[str]) -> Subject:
-    moves = tuple(f"[{name}]" for name in names)
-
-    def reset() -> None:
-        env.reset(num_players=1)
-        env.state.error_allowance = NO_LIMIT  # else the second bump into a wall ends the game
-        env.get_observation()
-
-    def play(played: Sequence[str]) -> int:
-        step, observe, count = env.step, env.get_observation, 0
-        for count, move in enumerate(played, 1):  # noqa: B007 (counted for the caller)
-            done, _ = step(move)
-            observe()
-            if done:
-                break
-        return count
-
-    return Subject(reset, lambda: moves, play)

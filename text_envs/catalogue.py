@@ -7,7 +7,6 @@ longer is what the games say of themselves.
 import inspect
 import json
 import re
-from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -34,6 +33,7 @@ TOLERANCE = 1.0
 build of pygame to another.
 """
 MOST_LISTED = 12
+LONGEST_DEFAULT = 40
 
 INTRODUCTION = f"""# Environments
 
@@ -100,7 +100,7 @@ def section(env_id: str, entry: dict[str, Any] | None) -> str:
         fenced(scene.game.rules),
         f"What it sees, as in the picture ({_when(scene)}):",
         fenced(scene.observation),
-        f"Moves here: {_listed(scene.info['legal_actions'])}.",
+        f"Moves here: {_listed(scene)}.",
         _scores(entry),
     ]
     if env_id != family[0]:
@@ -131,9 +131,11 @@ def _moves(number: int) -> str:
     return f"{number} move{'s' * (number != 1)}"
 
 
-def _listed(legal: Sequence[str] | None) -> str:
+def _listed(scene: Scene) -> str:
+    legal = scene.info["legal_actions"]
     if legal is None:
-        return "they can't be listed"
+        sample = scene.game.sample(scene.state, np.random.default_rng(0))
+        return f"they can't be listed; one is `{sample}`"
     shown = ", ".join(f"`{move}`" for move in legal[:MOST_LISTED])
     more = len(legal) - MOST_LISTED
     return f"{shown} and {more} more" if more > 0 else shown
@@ -150,10 +152,12 @@ def _scores(entry: dict[str, Any] | None) -> str:
 
 
 def _parameters(game: type, meanings: dict[str, str]) -> str:
-    rows = [
-        [f"`{name}`", f"`{parameter.default!r}`", meanings.get(name, "")]
-        for name, parameter in inspect.signature(game).parameters.items()
-    ]
+    rows = []
+    for name, parameter in inspect.signature(game).parameters.items():
+        default = repr(parameter.default)
+        if len(default) > LONGEST_DEFAULT:
+            default = f"{default[: LONGEST_DEFAULT - 3]}..."
+        rows.append([f"`{name}`", f"`{default}`", meanings.get(name, "")])
     return table(["parameter", "default", "meaning"], rows) if rows else ""
 
 

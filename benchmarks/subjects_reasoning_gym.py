@@ -1,0 +1,83 @@
+"""Reasoning Gym's tasks: a question, one whole answer to it, a score.
+
+A reset makes the next question; the one step of an episode scores the right answer to it.
+"""
+
+import random
+from collections.abc import Callable, Sequence
+from importlib import import_module
+from typing import Any
+
+from subjects import NO_LIMIT, Subject
+
+Entry = dict[str, Any]
+
+
+def countdown() -> Subject:
+    """3 or 4 numbers."""
+    bounds = {"min_numbers": 3, "max_numbers": 4, "min_target": 10, "max_target": 100}
+    return _subject("countdown", lambda entry: entry["metadata"]["expression"], **bounds)
+
+
+def mini_sudoku(empty: int) -> Subject:
+    """4x4."""
+    return _subject("mini_sudoku", _answer, min_empty=empty, max_empty=empty)
+
+
+def sudoku(empty: int) -> Subject:
+    """9x9."""
+    return _subject("sudoku", _answer, min_empty=empty, max_empty=empty)
+
+
+def tower_of_hanoi() -> Subject:
+    """3 disks on 3 pegs, from any peg to any other."""
+    return _subject("tower_of_hanoi", _answer, min_disks=3, max_disks=3, max_pegs=3)
+
+
+def maze() -> Subject:
+    """5x5 cells of a map; the question is how long the shortest way is."""
+    return _subject("maze", _answer, min_grid_size=5, max_grid_size=5, min_dist=1)
+
+
+def rubiks_cube() -> Subject:
+    """A 2x2x2 cube after 3 turns."""
+
+    def undone(entry: Entry) -> str:
+        turns = reversed(entry["metadata"]["scramble_moves"].split())
+        return " ".join(t.removesuffix("'") if t.endswith("'") else f"{t}'" for t in turns)
+
+    bounds = {"cube_size": 2, "min_scramble_steps": 3, "max_scramble_steps": 3}
+    return _subject("rubiks_cube", undone, **bounds)
+
+
+def arithmetic() -> Subject:
+    """2 to 6 terms."""
+    return _subject("basic_arithmetic", _answer)
+
+
+def sokoban(size: int, boxes: int) -> Subject:
+    """Sokoban: the answer is a plan."""
+    sides = dict.fromkeys(("min_w", "max_w", "min_h", "max_h"), size)
+    return _subject("sokoban", _answer, min_boxes=boxes, max_boxes=boxes, **sides)
+
+
+def _answer(entry: Entry) -> str:
+    return entry["answer"]
+
+
+def _subject(name: str, answer: Callable[[Entry], str], **config: Any) -> Subject:
+    make = import_module("reasoning_gym").create_dataset
+    tasks = make(name, seed=random.getrandbits(31), size=NO_LIMIT, **config)
+    number, entry = -1, {}
+
+    def reset() -> None:
+        nonlocal number, entry
+        number += 1
+        entry = tasks[number]
+
+    def play(moves: Sequence[str]) -> int:
+        for move in moves:
+            tasks.score_answer(move, entry)
+        return len(moves)
+
+    return Subject(reset, lambda rng, most: [answer(entry)], play)
