@@ -19,6 +19,8 @@ def elsewhere(tmp_path, monkeypatch):
     pytest.importorskip("pygame")
     monkeypatch.setattr(catalogue, "FILE", tmp_path / "environments.md")
     monkeypatch.setattr(catalogue, "PICTURES", tmp_path / "pictures")
+    monkeypatch.setattr(catalogue, "README", tmp_path / "README.md")
+    catalogue.README.write_text("before\n<!-- environments -->\n<!-- end -->\nafter\n")
     monkeypatch.setattr(catalogue, "ENV_IDS", ("TextSokobanLarge-v0", LAKE))
     monkeypatch.setattr(baselines, "FILE", tmp_path / "baselines.json")
     argv = ["baselines", "TextSokobanLarge-v0", LAKE, "--episodes", "20"]
@@ -101,6 +103,12 @@ def test_what_is_stale_is_named(elsewhere: Path, capsys, monkeypatch):
     catalogue.FILE.unlink()
     assert check().startswith("environments.md is missing")
     catalogue.FILE.write_text(text, encoding="utf-8")
+
+    readme = catalogue.README.read_text(encoding="utf-8")
+    assert f"[{LAKE}](docs/environments.md#{LAKE.lower()})" in readme
+    catalogue.README.write_text(readme.replace("| 20 |", "| 21 |"), encoding="utf-8")
+    assert check() == "README.md has an old list of ids: python -m text_envs catalogue --write"
+    catalogue.README.write_text(readme, encoding="utf-8")
 
     path = catalogue.picture_file(LAKE)
     picture = png.decode(path.read_bytes())

@@ -22,6 +22,9 @@ from text_envs.markdown import fenced, from_rst, read_manual, table
 
 FILE = Path(__file__).parents[1] / "docs" / "environments.md"
 PICTURES = FILE.parent / "pictures"
+README = FILE.parents[1] / "README.md"
+BLOCK = re.compile(r"(?<=<!-- environments -->\n).*?(?=<!-- end -->)", re.DOTALL)
+"""Where the list stands in the README."""
 WRITE = "python -m text_envs catalogue --write"
 MEASURE = "python -m text_envs baselines {} --write"
 UNMEASURED = "not measured yet"
@@ -175,6 +178,12 @@ def _extras(scene: Scene) -> str:
 
 def document(measured: dict[str, Any]) -> dict[str, str]:
     """Write the catalogue: "" -> what stands above, id -> its section."""
+    parts = {"": f"{INTRODUCTION}\n{listed(measured)}"}
+    return parts | {i: section(i, current(i, measured)) for i in ENV_IDS}
+
+
+def listed(measured: dict[str, Any], file: str = "") -> str:
+    """List every id in a line, with links into ``file`` (this one if empty)."""
     rows = []
     for env_id in ENV_IDS:
         scores = [UNMEASURED] * 2
@@ -182,10 +191,14 @@ def document(measured: dict[str, Any]) -> dict[str, str]:
             scores = [y.success + _few(y) for y in baselines.players(entry).values()]
         task = task_of(env_id)
         summary = read_manual(game_class(task.game).__doc__ or "").summary
-        rows.append([f"[{env_id}](#{env_id.lower()})", summary, str(task.moves), *scores])
-    head = ["", "", "moves", "random", "oracle"]
-    parts = {"": f"{INTRODUCTION}\n{table(head, rows)}"}
-    return parts | {i: section(i, current(i, measured)) for i in ENV_IDS}
+        rows.append([f"[{env_id}]({file}#{env_id.lower()})", summary, str(task.moves), *scores])
+    return table(["", "", "moves", "random", "oracle"], rows)
+
+
+def in_readme(measured: dict[str, Any]) -> str:
+    """Give the README with the list in it."""
+    text = README.read_text(encoding="utf-8")
+    return BLOCK.sub(lambda _: listed(measured, "docs/environments.md") + "\n", text)
 
 
 def current(env_id: str, measured: dict[str, Any]) -> dict[str, Any] | None:
@@ -209,7 +222,8 @@ def joined(parts: dict[str, str]) -> str:
 def write() -> list[Path]:
     """Write the catalogue and its pictures; returns the files."""
     PICTURES.mkdir(parents=True, exist_ok=True)
-    files = {FILE: joined(document(baselines.load())).encode()}
+    measured = baselines.load()
+    files = {FILE: joined(document(measured)).encode(), README: in_readme(measured).encode()}
     files |= {picture_file(i): png.encode(scene_of(i).picture()) for i in ENV_IDS}
     for path, content in files.items():
         path.write_bytes(content)
@@ -255,8 +269,10 @@ def _stale_text(measured: dict[str, Any]) -> list[str]:
     if not FILE.exists():
         return [f"{FILE.name} is missing: {WRITE}"]
     written, wanted = FILE.read_text(encoding="utf-8"), document(measured)
+    same = README.read_text(encoding="utf-8") == in_readme(measured)
+    problems = [] if same else [f"{README.name} has an old list of ids: {WRITE}"]
     if written == joined(wanted):
-        return []
+        return problems
     head, *sections = re.split(r"^(?=## )", written, flags=re.MULTILINE)
     found = {"": head} | {part.partition("\n")[0].removeprefix("## "): part for part in sections}
     stale = [
@@ -264,7 +280,7 @@ def _stale_text(measured: dict[str, Any]) -> list[str]:
         for name in wanted | found
         if found.get(name, "").strip() != wanted.get(name, "").strip()
     ]
-    return [f"{FILE.name} is stale ({', '.join(stale)}): {WRITE}"]
+    return [*problems, f"{FILE.name} is stale ({', '.join(stale)}): {WRITE}"]
 
 
 def _stale_pictures() -> list[str]:
