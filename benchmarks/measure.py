@@ -30,7 +30,7 @@ class Effort(NamedTuple):
     """Levels of one kind, at most."""
 
 
-FULL = Effort(repeats=7, sample_s=0.4, patience_s=20.0, levels=4000)
+FULL = Effort(repeats=5, sample_s=0.3, patience_s=8.0, levels=2000)
 QUICK = Effort(repeats=1, sample_s=0.05, patience_s=0.5, levels=200)
 
 

@@ -52,6 +52,10 @@ class TrainConfig:
     """Moves that one reply may hold."""
     format: str = "think"
     """Sections of a reply: answer, think, observe, predict or world."""
+    tags: tuple[str, ...] = ()
+    """Tag names of sections, where they should differ, each as section=name: --tags think=thought.
+    Some tokenizers reserve <think>.
+    """
     format_penalty: float = -0.1
     """Reward of a reply that is not well formed."""
     rules: str | None = None
@@ -249,6 +253,7 @@ class TrainConfig:
         return ChatProtocol(
             format=self.format,
             max_actions_per_turn=self.max_actions_per_turn,
+            tags={section: str(name) for section, name in parse_args(self.tags).items()},
             rules=self.rules,
             system_template=self.system_template,
             user_template=self.user_template,

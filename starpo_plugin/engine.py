@@ -46,7 +46,7 @@ class Engine:
         self._policy = policy
         self._pad_id = pad_id
         # holes would shift a sliding window, which counts columns: such models are read anew
-        self._keep_cache = keep_cache and not _slides(policy.model.config)
+        self._keep_cache = keep_cache and not _slides(policy.text_config)
         self._cache_argument = cache_argument(policy.model.base_model)
         self._ends = torch.tensor(sorted(end_ids), device=policy.device)
         self._history: list[list[int]] = []
@@ -65,7 +65,7 @@ class Engine:
         self._history = [list(p) for p in prompts for _ in range(repeats)]
         self._pending = [[h[-1]] for h in self._history]
         device = self._policy.device
-        self._cache = new_cache(self._policy.model.config)
+        self._cache = new_cache(self._policy.text_config)
         self._seen = torch.zeros(len(prompts), 0, dtype=torch.long, device=device)
         if self._keep_cache and any(len(p) > 1 for p in prompts):
             # the last token stays pending: its logits are what the first draw needs
@@ -169,7 +169,7 @@ class Engine:
         return self._policy.logits(hidden[:, -1])
 
     def _forget(self) -> None:
-        self._cache = new_cache(self._policy.model.config)
+        self._cache = new_cache(self._policy.text_config)
         self._seen = self._seen.new_zeros(len(self._history), 0)
         self._pending = [list(h) for h in self._history]
 

@@ -26,6 +26,7 @@ ENVIRONMENT = (
     "max_actions",
     "max_actions_per_turn",
     "format",
+    "tags",
     "format_penalty",
     "rules",
     "system_template",

@@ -55,15 +55,16 @@ class Policy(nn.Module):
         super().__init__()
         self.model = model
         self.tokenizer = tokenizer
+        self.text_config = model.config.get_text_config()  # some models also see
         self.critic_kind: CriticKind = critic
         self.critic_body = copy.deepcopy(model.base_model) if critic == "separate" else None
         self.adapters = _adapters(model, critic, shape, seed)
         self.critic_head: nn.Linear | None = None
         if critic != "none":
-            self.critic_head = nn.Linear(model.config.hidden_size, 1)
+            self.critic_head = nn.Linear(self.text_config.hidden_size, 1)
             nn.init.zeros_(self.critic_head.weight)  # values start at 0, whatever the model
             nn.init.zeros_(self.critic_head.bias)
-        self._cap = getattr(model.config, "final_logit_softcapping", None)
+        self._cap = getattr(self.text_config, "final_logit_softcapping", None)
         self._check_head()
 
     @property
@@ -74,7 +75,7 @@ class Policy(nn.Module):
     @property
     def context(self) -> int:
         """Longest sequence that the model takes, in tokens."""
-        return int(getattr(self.model.config, "max_position_embeddings", 0) or 2**31)
+        return int(getattr(self.text_config, "max_position_embeddings", 0) or 2**31)
 
     def actor_parameters(self) -> list[nn.Parameter]:
         """Parameters that the policy's loss trains."""
@@ -173,7 +174,7 @@ class Policy(nn.Module):
             chosen = logits.gather(-1, tokens.unsqueeze(-1)).squeeze(-1)
             return chosen - logits.logsumexp(-1), entropy(logits)
 
-        rows = max(1, _LOGITS_AT_ONCE // self.model.config.vocab_size)
+        rows = max(1, _LOGITS_AT_ONCE // self.text_config.vocab_size)
         if len(tokens) <= rows:
             return score(hidden, tokens)
         chunks = [

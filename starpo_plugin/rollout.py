@@ -68,6 +68,8 @@ class Rollouts:
         shaping: Shaping | None = None,
         **env_kwargs: Any,
     ) -> None:
+        sections = [spec.protocol.tag(s) for s in spec.protocol.sections]
+        tokens.check_tags(tag for s in sections for tag in (f"<{s}>", f"</{s}>"))
         self._policy, self._tokens, self._spec = policy, tokens, spec
         self._sampling, self._keep_cache = sampling, keep_cache
         self._shaping = shaping or Shaping()

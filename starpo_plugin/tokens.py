@@ -2,10 +2,11 @@
 
 History is never rendered again: some templates drop earlier thoughts (Qwen3), and decoding and
 encoding a reply need not give back the tokens that were sampled. What a user turn adds is read off
-the template once, with placeholders, and appended to the ids that are there.
+the template with placeholders in place of the turns before it, and appended to the ids that are
+there.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import accumulate, pairwise
 from typing import Any
 
@@ -13,7 +14,23 @@ from jinja2 import TemplateError
 
 from starpo_plugin.sections import Span
 
-_USER, _ASSISTANT = "USERPLACEHOLDER", "ASSISTANTPLACEHOLDER"
+_SYSTEM, _FIRST, _REPLY, _USER = (
+    f"{name}PLACEHOLDER" for name in ("SYSTEM", "FIRST", "REPLY", "USER")
+)
+_CLOCK = """\
+{%- macro strftime_now(form) -%}
+{%- set said = namespace(text=form) -%}
+{%- for code, value in [
+    ('%d', '26'), ('%b', 'Jul'), ('%B', 'July'), ('%m', '07'), ('%Y', '2024'), ('%y', '24'),
+    ('%A', 'Friday'), ('%a', 'Fri'), ('%H', '12'), ('%M', '00'), ('%S', '00')
+] -%}
+{%- set said.text = said.text | replace(code, value) -%}
+{%- endfor -%}
+{{- said.text -}}
+{%- endmacro +%}"""
+"""A clock that stands still, for templates that write today's date (Llama 3): a run that goes on
+tomorrow must see the same prompts.
+"""
 
 
 class ChatTokens:
@@ -26,50 +43,50 @@ class ChatTokens:
     """
 
     def __init__(self, tokenizer: Any) -> None:
+        self._name = repr(tokenizer.name_or_path)
         if not getattr(tokenizer, "chat_template", None):
             raise ValueError(
-                f"tokenizer {tokenizer.name_or_path!r} has no chat template: choose an"
-                " instruction-tuned model, or set its chat_template and save it with the model"
+                f"tokenizer {self._name} has no chat template: choose an instruction-tuned model,"
+                " or set its chat_template and save it with the model"
             )
         self.tokenizer = tokenizer
-        messages = [("user", "U"), ("assistant", _ASSISTANT), ("user", _USER)]
-        text = self._render(messages)
-        opening, found_assistant, rest = text.partition(_ASSISTANT)
-        between, found_user, self._after = rest.partition(_USER)
-        if not (found_assistant and found_user and opening):
-            raise ValueError(
-                f"the chat template of {tokenizer.name_or_path!r} drops messages of a conversation;"
-                " multi-turn episodes need one that keeps them"
-            )
-        self._between = between
-        close = self.encode(between)[:1]
-        self._closing_id = close[0] if close and self._is_special(close[0]) else None
+        template = tokenizer.get_chat_template()
+        self._template = _CLOCK + template if "strftime_now" in template else template
+        between, after, header = self._pieces_of_a_turn()
+        self._has_system_role = self._keeps_system()
+        self._closing_id, self._closing_length = self._closing(self.encode(between))
         self.end_ids = frozenset(
             i for i in (self._closing_id, tokenizer.eos_token_id) if i is not None
         )
         if not self.end_ids:
             raise ValueError(
-                f"tokenizer {tokenizer.name_or_path!r} has no token that ends a turn:"
-                " set its eos_token"
+                f"tokenizer {self._name} has no token that ends a turn: set its eos_token"
             )
         self.closing_id: int = (
             self._closing_id if self._closing_id is not None else min(self.end_ids)
         )
         """What a well-behaved policy writes at the end of a turn."""
+        begun = after[len(header) :] if after.startswith(header) else ""
+        self.begun: str = begun if begun.strip() and "</" not in begun else ""
+        """What the template writes of every reply before the policy does: some open the thinking
+        section (``<think>``). It is part of the reply's text, and no token of the policy's.
+        """
         pad = tokenizer.pad_token_id
         self.pad_id: int = pad if pad is not None else min(self.end_ids)
         self._anchor = self.encode("a")[:1]
         self._pieces: dict[int, str] = {}
 
     def start(self, system: str, user: str) -> list[int]:
-        """Ids of system message (none if empty), first user message and the reply's header."""
+        """Ids of system message (none if empty), first user message and the reply's header.
+
+        Where the template has no system role, or drops its message, the user says it.
+        """
         messages = [("user", user)]
-        if not system:
-            return self.encode(self._render(messages))
-        try:
-            return self.encode(self._render([("system", system), *messages]))
-        except TemplateError:  # a template without a system role (Gemma): the user says it
-            return self.encode(self._render([("user", f"{system}\n\n{user}")]))
+        if system and self._has_system_role:
+            messages = [("system", system), *messages]
+        elif system:
+            messages = [("user", f"{system}\n\n{user}")]
+        return self.encode(self._render(messages))
 
     def next(self, user: str, last_id: int | None) -> list[int]:
         """Ids of a further user message and the reply's header.
@@ -77,17 +94,80 @@ class ChatTokens:
         ``last_id`` is the reply's last sampled token: where it closed the turn, the template's own
         closing token is not added again.
         """
-        ids = self.encode(f"{self._between}{user}{self._after}")
-        return ids[1:] if last_id is not None and last_id == self._closing_id else ids
+        text = self._render([("user", _FIRST), ("assistant", _REPLY), ("user", user)])
+        ids = self.encode(text.partition(_REPLY)[2])
+        closed = last_id is not None and last_id == self._closing_id
+        return ids[self._closing_length :] if closed else ids
 
     def decode(self, ids: tuple[int, ...] | list[int]) -> str:
-        """Text of a reply, without the token that ended it."""
+        """Text of a reply: what the template began of it, then ``ids`` without the token that ended
+        it.
+        """
         if ids and ids[-1] in self.end_ids:
             ids = ids[:-1]
-        return self._text(ids)
+        return self.begun + self._plain(ids)
 
-    def _text(self, ids: Sequence[int]) -> str:
-        return self.tokenizer.decode(list(ids), skip_special_tokens=False)
+    def demonstrate(self, reply: str) -> list[int]:
+        """Ids that a policy would have to write for this reply, the end of its turn included."""
+        return [*self.encode(reply.removeprefix(self.begun.strip())), self.closing_id]
+
+    def check_tags(self, tags: Iterable[str]) -> None:
+        """Raise ``ValueError`` for a tag that this tokenizer can't write inside a reply."""
+        for tag in tags:
+            ids = self.encode(tag)
+            if set(ids) & self.end_ids:
+                why = "takes it for the end of a turn"
+            elif (back := self._plain(ids)).strip() != tag:
+                why = f"can't write it (it makes {back!r} of it)"
+            else:
+                continue
+            raise ValueError(
+                f"replies have the tag {tag!r}, and tokenizer {self._name} {why}: give that section"
+                " another tag (--tags think=thought)"
+            )
+
+    # --- what the template does ---
+
+    def _pieces_of_a_turn(self) -> tuple[str, str, str]:
+        """Text between a reply and the user's, after the user's, and before an earlier reply."""
+        conversation = [("user", _FIRST), ("assistant", _REPLY), ("user", _USER)]
+        try:
+            text = self._render(conversation)
+        except TemplateError as error:
+            raise ValueError(
+                f"the chat template of {self._name} can't write a conversation of user and"
+                f" assistant ({error}); multi-turn episodes need one that can"
+            ) from error
+        _, found_first, text = text.partition(_FIRST)
+        header, found_reply, text = text.partition(_REPLY)
+        between, found_user, after = text.partition(_USER)
+        if not (found_first and found_reply and found_user):
+            raise ValueError(
+                f"the chat template of {self._name} drops messages of a conversation; multi-turn"
+                " episodes need one that keeps them"
+            )
+        return between, after, header
+
+    def _keeps_system(self) -> bool:
+        try:
+            return _SYSTEM in self._render([("system", _SYSTEM), ("user", _FIRST)])
+        except TemplateError:  # Gemma
+            return False
+
+    def _closing(self, between: list[int]) -> tuple[int | None, int]:
+        """The special token with which the template closes a reply, and how many tokens that is
+        with the blanks before it.
+        """
+        for n, token in enumerate(between):
+            if self._is_special(token):
+                blank = not self._plain(between[:n]).strip()
+                return (token, n + 1) if blank else (None, 0)
+        return None, 0
+
+    def _plain(self, ids: Sequence[int]) -> str:
+        return self.tokenizer.decode(
+            list(ids), skip_special_tokens=False, clean_up_tokenization_spaces=False
+        )
 
     def spans(self, ids: tuple[int, ...] | list[int]) -> list[Span]:
         """Characters of ``decode(ids)`` that each token wrote, as (start, end).
@@ -96,22 +176,24 @@ class ChatTokens:
         that wrote none belongs to what is before it; the token that ended the turn wrote none.
         """
         closed = bool(ids) and ids[-1] in self.end_ids
-        body, text = list(ids[: len(ids) - closed]), self.decode(ids)
-        bounds = self._bounds(body, text)
+        body = list(ids[: len(ids) - closed])
+        text, begun = self._plain(body), len(self.begun)
+        bounds = [None if b is None else begun + b for b in self._bounds(body, text)]
         known = [i for i, bound in enumerate(bounds) if bound is not None]
         spans: list[Span] = []
         for i, j in pairwise(known):
             start, end = bounds[i] or 0, bounds[j] or 0
             span = spans[-1] if start == end and spans else (start, end)
             spans += [span] * (j - i)
-        return spans + [(len(text), len(text))] * closed
+        end = begun + len(text)
+        return spans + [(end, end)] * closed
 
     def _bounds(self, ids: list[int], text: str) -> list[int | None]:
         """Where in ``text`` each token begins, and the last one ends; None inside a character."""
-        pieces = [self._text(ids[:1]), *map(self._piece, ids[1:])]
+        pieces = [self._plain(ids[:1]), *map(self._piece, ids[1:])]
         if "".join(pieces) == text:
             return list(accumulate((len(p) for p in pieces[: len(ids)]), initial=0))
-        prefixes = [self._text(ids[:i]) for i in range(len(ids))]
+        prefixes = [self._plain(ids[:i]) for i in range(len(ids))]
         lengths = [len(p) if text.startswith(p) else None for p in prefixes]
         bounds: list[int | None] = [len(text)]
         least = len(text)
@@ -125,8 +207,8 @@ class ChatTokens:
     def _piece(self, token: int) -> str:
         """Text of a token that is not a reply's first: some tokenizers strip that one's space."""
         if token not in self._pieces:
-            lead = len(self._text(self._anchor))
-            self._pieces[token] = self._text([*self._anchor, token])[lead:]
+            lead = len(self._plain(self._anchor))
+            self._pieces[token] = self._plain([*self._anchor, token])[lead:]
         return self._pieces[token]
 
     def _render(self, messages: list[tuple[str, str]]) -> str:
@@ -134,6 +216,7 @@ class ChatTokens:
             [{"role": role, "content": content} for role, content in messages],
             tokenize=False,
             add_generation_prompt=True,
+            chat_template=self._template,
         )
 
     def encode(self, text: str) -> list[int]:

@@ -156,7 +156,7 @@ def as_trajectory(shown: Demonstration, tokens: ChatTokens, env_id: str) -> Traj
     turns, last = [], None
     for user, reply, reward in exchanges:
         prompt = tokens.next(user, last) if turns else tokens.start(system, user)
-        ids = (*tokens.encode(reply), tokens.closing_id)
+        ids = tuple(tokens.demonstrate(reply))
         turns.append(Turn(tuple(prompt), ids, (0.0,) * len(ids), user, reply, reward))
         last = ids[-1]
     return Trajectory(env_id, 0, 0, 0, tuple(turns), success=True, end="terminated", system=system)

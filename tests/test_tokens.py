@@ -1,11 +1,17 @@
+from datetime import datetime
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from starpo_kit import WORDS
+from starpo_kit import WORDS, parrot_spec, small_policy
+from tokenizers import normalizers
 from transformers import AutoTokenizer
 
+from starpo_plugin.config import TrainConfig
+from starpo_plugin.rollout import Rollouts, Sampling
 from starpo_plugin.tiny import tiny_model, tiny_tokenizer
 from starpo_plugin.tokens import ChatTokens
+from text_envs.chat import ChatProtocol
 
 # ids of ChatML: the end-of-turn token is followed by a newline that the policy never writes
 CHATML = (
@@ -135,3 +141,84 @@ def test_tiny_weights_depend_on_the_seed_alone():
     weights = [m.get_input_embeddings().weight for m in (a, b, c)]
     assert torch.equal(weights[0], weights[1])
     assert not torch.equal(weights[0], weights[2])
+
+
+# --- templates that do more than put messages in a row ---
+
+OPENS_THOUGHT = CHATML.replace("assistant\n{% endif %}", "assistant\n<think>\n{% endif %}")
+SPACED = (
+    "{% for m in messages %}{% if m.role == 'user' %}<s>[INST] {{ m.content }} [/INST]"
+    "{% else %} {{ m.content }} <|im_end|>{% endif %}{% endfor %}"
+)
+DEAF = CHATML.replace("{% for m in messages %}", "{% for m in messages if m.role != 'system' %}")
+
+
+def test_a_thought_that_the_template_opens_is_part_of_the_reply_and_of_no_tokens():
+    tokens = ChatTokens(_tokenizer(OPENS_THOUGHT))
+    protocol = ChatProtocol("think")
+    reply = protocol.write({"think": "go", "answer": "up"})
+    ids = tokens.demonstrate(reply)
+    assert ids == [*tokens.encode("go</think><answer>up</answer>"), tokens.closing_id]
+    assert protocol.parse(tokens.decode(ids)).sections == {"think": "\ngo", "answer": "up"}
+    assert protocol.parse(tokens.decode(ids)).well_formed
+    opened = tokens.encode("<think>\n")
+    assert tokens.start("", "hello")[-len(opened) :] == opened
+    assert tokens.next("hello", tokens.closing_id)[-len(opened) :] == opened
+
+
+def test_a_thought_that_the_template_opens_and_closes_is_its_own():
+    closed = OPENS_THOUGHT.replace("<think>\n{% endif %}", "<think>\n\n</think>\n\n{% endif %}")
+    tokens = ChatTokens(_tokenizer(closed))
+    assert tokens.begun == ""
+    assert tokens.decode(tokens.encode("hi")) == "hi"
+
+
+def test_blanks_before_the_closing_token_are_not_added_after_it():
+    tokens = ChatTokens(_tokenizer(SPACED))
+    closed = tokens.next("next", tokens.closing_id)
+    assert tokens.tokenizer.convert_ids_to_tokens(tokens.closing_id) == "<|im_end|>"
+    assert tokens.next("next", None) == [*tokens.encode(" "), tokens.closing_id, *closed]
+    assert tokens.tokenizer.decode(closed) == "<s>[INST] next [/INST]"
+
+
+def test_a_template_that_silently_drops_the_system_message_lets_the_user_say_it():
+    tokens = ChatTokens(_tokenizer(DEAF))
+    assert "be brief\n\nhello" in tokens.tokenizer.decode(tokens.start("be brief", "hello"))
+
+
+def test_a_template_that_takes_no_replies_is_refused():
+    template = "{% if messages[1:] %}{{ raise_exception('one message only') }}{% endif %}" + CHATML
+    with pytest.raises(ValueError, match=r"can't write a conversation.*one message only"):
+        ChatTokens(_tokenizer(template))
+
+
+@pytest.mark.parametrize("form", ["%d %b %Y", "%Y-%m-%d", "%A, %d %B %Y %H:%M"])
+def test_a_template_that_asks_for_the_date_always_gets_the_same(form):
+    day = datetime(2024, 7, 26, 12)
+    tokens = ChatTokens(_tokenizer("{{ strftime_now('" + form + "') }}\n" + CHATML))
+    assert tokens.tokenizer.decode(tokens.start("", "hi")).startswith(day.strftime(form) + "\n")
+
+
+def test_a_tag_that_ends_a_turn_or_cannot_be_written_is_refused():
+    tokenizer = _tokenizer()
+    tokenizer.add_special_tokens({"eos_token": "</think>"})
+    with pytest.raises(ValueError, match=r"'</think>'.*end of a turn.*--tags think="):
+        ChatTokens(tokenizer).check_tags(["<think>", "</think>"])
+    lower = _tokenizer()
+    lower.backend_tokenizer.normalizer = normalizers.Lowercase()
+    with pytest.raises(ValueError, match=r"'<Plan>'.*can't write it.*<plan>"):
+        ChatTokens(lower).check_tags(["<think>", "<Plan>"])
+
+
+def test_other_tags_reach_the_environment():
+    config = TrainConfig(tags=("think=thought",)).check()
+    assert "<thought>" in config.protocol().answer_format
+    with pytest.raises(ValueError, match="unknown sections"):
+        TrainConfig(tags=("thinking=thought",)).check()
+
+
+def test_a_rollout_refuses_such_a_tag_before_it_plays():
+    policy = small_policy()
+    policy.tokenizer.add_special_tokens({"eos_token": "</answer>"})
+    with pytest.raises(ValueError, match="</answer>"):
+        Rollouts(policy, ChatTokens(policy.tokenizer), parrot_spec(), Sampling(12, 400))
