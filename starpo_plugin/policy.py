@@ -96,8 +96,8 @@ class Policy(nn.Module):
             return self(batch, temperature)
 
     def logits(self, hidden: Tensor) -> Tensor:
-        """Next-token logits, float32, of hidden states [..., D]."""
-        logits = self.model.get_output_embeddings()(hidden).float()
+        """Next-token logits, at least float32, of hidden states [..., D]."""
+        logits = _at_least_single(self.model.get_output_embeddings()(hidden))
         return torch.tanh(logits / self._cap) * self._cap if self._cap else logits
 
     def forward(self, batch: Batch, temperature: float = 1.0) -> Scores:
@@ -113,7 +113,8 @@ class Policy(nn.Module):
         values = torch.zeros_like(logprobs)
         if self.critic_head is not None:
             before = self._critic_hidden(batch, hidden)[:, :-1][sampled]
-            values = self.critic_head(before.to(self.critic_head.weight.dtype)).squeeze(-1).float()
+            values = self.critic_head(before.to(self.critic_head.weight.dtype)).squeeze(-1)
+            values = _at_least_single(values)
         return Scores(*(_scatter(x, sampled) for x in (logprobs, entropies, values)))
 
     def save(self, folder: Path) -> None:
@@ -212,6 +213,11 @@ def _adapters(
 
 def _checkpointed(score: Callable[..., Any], *tensors: Tensor) -> Any:
     return checkpoint(score, *tensors, use_reentrant=False)
+
+
+def _at_least_single(x: Tensor) -> Tensor:
+    """Half precision to single; single and double stay as they are."""
+    return x.to(torch.promote_types(x.dtype, torch.float32))
 
 
 def _scatter(picked: Tensor, sampled: Tensor) -> Tensor:

@@ -69,9 +69,22 @@ def _start(config: TrainConfig, *more: str) -> subprocess.Popen[bytes]:
     return subprocess.Popen(arguments, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
-@pytest.mark.parametrize("name", ["starpo_ppo", "starpo_grpo", "starpo_s"])
-def test_a_run_that_stops_and_goes_on_is_the_run_that_did_not(tmp_path, name):
-    whole, halves = _config(tmp_path / "whole", name), _config(tmp_path / "halves", name)
+TRICO: dict[str, Any] = {
+    "advantage_sections": ("answer", "tags"),
+    "loss_sections": ("think", "answer", "tags"),
+    "bootstrap_truncated": True,
+    "length_penalty": 0.01,
+    "importance_cap": 2.0,
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "changes"),
+    [("starpo_ppo", {}), ("starpo_grpo", {}), ("starpo_s", {}), ("trico", TRICO)],
+)
+def test_a_run_that_stops_and_goes_on_is_the_run_that_did_not(tmp_path, name, changes):
+    whole = _config(tmp_path / "whole", name, **changes)
+    halves = _config(tmp_path / "halves", name, **changes)
     last = train(whole)
     train(dataclasses.replace(halves, iterations=2))
     resumed = train(halves, resume=True)
