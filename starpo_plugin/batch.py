@@ -33,9 +33,11 @@ class Batch:
     rewards: Tensor
     """float32 [B, T]: a turn's reward on its last policy token."""
     logprobs: Tensor
-    """float32 [B, T]: log p(ids[b, t] | ids[b, <t]) at policy tokens; the sampler's, until
-    ``update`` recomputes them.
+    """float32 [B, T]: log p(ids[b, t] | ids[b, <t]) at policy tokens, which ratios are taken to;
+    the sampler's, until ``update`` recomputes them.
     """
+    behaviour: Tensor
+    """float32 [B, T]: the sampler's, for good."""
     values: Tensor
     """float32 [B, T]: value before ids[b, t] is emitted."""
     group: Tensor
@@ -100,6 +102,7 @@ def collate(
         turn=turn,
         rewards=reward,
         logprobs=logprobs,
+        behaviour=logprobs,
         values=torch.zeros(size),
         group=torch.tensor([t.group for t in trajectories]),
         lengths=torch.tensor([len(t) for t in trajectories]),

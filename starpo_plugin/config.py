@@ -32,6 +32,20 @@ class TrainConfig:
     precision: Literal["no", "bf16"] = "no"
     """bf16 runs the update in bfloat16 autocast."""
 
+    # --- data ---
+    save_rollouts: int = 20
+    """Iterations between rollouts that are stored whole in the run's folder rollouts/, and the last
+    iteration's; 0 stores none.
+    """
+    from_data: tuple[str, ...] = ()
+    """Train on stored trajectories instead of playing: files, folders of files, or runs. An
+    iteration takes the next groups of them. Their environment and limits become the defaults.
+    """
+    old_logprobs: Literal["recomputed", "sampler"] = "recomputed"
+    """What ratios are taken to: log-probabilities recomputed before a batch's first update, or the
+    sampler's own. Stored trajectories always take the sampler's.
+    """
+
     # --- environment ---
     env: str = "TextSokoban-v0"
     """Gymnasium id; 'package:Id-v0' imports the package first. Observations and actions must be
@@ -181,6 +195,11 @@ class TrainConfig:
 
         return self.advantage in WITH_CRITIC
 
+    @property
+    def behaviour(self) -> Literal["recomputed", "sampler"]:
+        """Where the log-probabilities that ratios are taken to come from."""
+        return "sampler" if self.from_data else self.old_logprobs
+
     def protocol(self) -> ChatProtocol:
         """How the model is prompted and read."""
         return ChatProtocol(
@@ -216,6 +235,7 @@ class TrainConfig:
             "kl": KL_FORMS,
             "aggregation": AGGREGATIONS,
             "device": ("auto", "cpu", "cuda"),
+            "old_logprobs": ("recomputed", "sampler"),
         }
         for name, known in choices.items():
             if (value := getattr(self, name)) not in known:
@@ -226,6 +246,7 @@ class TrainConfig:
             _at_least(self, name, 1)
         for name in ("max_reply_tokens", "micro_batch_tokens", "max_bad_updates"):
             _at_least(self, name, 1)
+        _at_least(self, "save_rollouts", 0)
         if self.temperature <= 0:
             raise ValueError(
                 f"temperature={self.temperature} must be above 0: it divides the logits"

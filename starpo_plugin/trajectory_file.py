@@ -90,7 +90,7 @@ def find(path: str | Path) -> list[Path]:
     if not path.is_dir():
         numbers, _ = _pair(path)
         if not numbers.exists():
-            raise ValueError(_missing(numbers))
+            raise ValueError(_missing(path))
         return [numbers]
     found = sorted(
         p for folder in (path, path / "rollouts") for p in folder.glob(f"[!.]*{_NUMBERS}")

@@ -72,7 +72,7 @@ class Learner:
         config = self.config
         self._metrics.clear()
         old = self.score(batch)
-        self._metrics["sampler_gap"].append(float((old.logprobs - batch.logprobs).abs().max()))
+        self._metrics["sampler_gap"].append(float((old.logprobs - batch.behaviour).abs().max()))
         batch = batch.with_(logprobs=old.logprobs, values=old.values)
         reference = None
         if self.reference is not None:
@@ -84,6 +84,8 @@ class Learner:
         if config.whiten:
             estimate = estimate._replace(advantages=whiten(estimate.advantages, batch.mask))
         targets = _Targets(estimate, reference, scale)
+        if config.behaviour == "sampler":  # only now: the KL above is that of the present policy
+            batch = batch.with_(logprobs=batch.behaviour)
         for _ in range(config.updates_per_batch):
             order = torch.randperm(len(batch), generator=generator).to(batch.ids.device)
             for rows in order.split(config.mini_batch):
