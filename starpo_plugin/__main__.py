@@ -42,6 +42,8 @@ Train a language model to play text environments by StarPO, and see what it lear
              starpo eval --server http://localhost:8000/v1 --server-model NAME
   play     watch one episode in the terminal, or record it
              starpo play runs/x --seed 7 --video episode.mp4
+  show     read the episodes that a run has stored, or one of them whole
+             starpo show runs/x --iteration 20 --episode 3
   report   write a run as one HTML page: curves, yardsticks, sample episodes
              starpo report runs/x
 
@@ -218,6 +220,19 @@ def play_command(argv: Sequence[str]) -> int:
     return 0
 
 
+def show_command(argv: Sequence[str]) -> int:
+    """``starpo show``: stored trajectories, as a list or one of them whole."""
+    command = tyro.cli(options.Show, args=list(argv), prog="starpo show")
+    from starpo_plugin.show import choose, show_episode, show_list
+
+    path = choose(command.what, command.iteration)
+    if command.episode is None:
+        show_list(_console(), path)
+    else:
+        show_episode(_console(), path, command.episode)
+    return 0
+
+
 def report_command(argv: Sequence[str]) -> int:
     """``starpo report``: the page of a run."""
     command = tyro.cli(options.Report, args=list(argv), prog="starpo report")
@@ -232,6 +247,7 @@ COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
     "warmup": warmup_command,
     "eval": eval_command,
     "play": play_command,
+    "show": show_command,
     "report": report_command,
 }
 
@@ -251,7 +267,7 @@ def _train_options(argv: Sequence[str]) -> tuple[TrainConfig, bool]:
             choices = ", ".join(PRESETS)
             meant = _meant(chosen, PRESETS)
             raise ValueError(f"preset {chosen!r} is not one of {choices}{meant}")
-        return options.parse(options.Train, argv, "starpo train", preset(chosen), names)[1], False
+        return _begun_with(argv, preset(chosen), names), False
     folder = RunFolder(begin.resume)
     saved = replace(folder.config(), run=begin.resume)
     _, config = options.parse(options.Train, argv, "starpo train", saved, names)
@@ -272,6 +288,22 @@ def _train_options(argv: Sequence[str]) -> tuple[TrainConfig, bool]:
     if config != saved:
         folder.write_config(config)
     return config, True
+
+
+def _begun_with(argv: Sequence[str], start: TrainConfig, names: Sequence[str]) -> TrainConfig:
+    """Read the options of a new run; what stored trajectories were made with is its default."""
+    _, config = options.parse(options.Train, argv, "starpo train", start, names)
+    if not config.from_data:
+        return config
+    from starpo_plugin.trajectory_file import find, read_origin
+
+    made = read_origin(find(config.from_data[0])[0]).config
+    known = replace(start, **{n: made[n] for n in options.SAMPLED if n in made})
+    _, config = options.parse(options.Train, argv, "starpo train", known, names)
+    if config.env != known.env:  # what was said of the old environment says nothing of this one
+        known = replace(known, env_args=(), rules=None)
+        _, config = options.parse(options.Train, argv, "starpo train", known, names)
+    return config
 
 
 Located = TypeVar("Located", options.Eval, options.Play)
@@ -321,6 +353,9 @@ def _hush() -> None:
 
 def _announce(console: Console, config: TrainConfig) -> None:
     episodes = f"{config.iterations} iterations of {config.groups} x {config.members} episodes"
+    if config.from_data:
+        stored = " ".join(config.from_data)
+        episodes = f"{config.iterations} iterations of {config.groups} groups stored in {stored}"
     line = f"{config.env}, model {config.model}, {config.advantage}: {episodes}, into {config.run}"
     console.print(line, soft_wrap=True, markup=False, style="bold")
     if config.model == "tiny" and config.actor_lr < 1e-5:

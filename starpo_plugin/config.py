@@ -33,6 +33,16 @@ class TrainConfig:
     precision: Literal["no", "bf16"] = "no"
     """bf16 runs the update in bfloat16 autocast."""
 
+    # --- data ---
+    save_rollouts: int = 20
+    """Iterations between rollouts that are stored whole in the run's folder rollouts/, and the last
+    iteration's; 0 stores none.
+    """
+    from_data: tuple[str, ...] = ()
+    """Train on stored trajectories instead of playing: files, folders of files, or runs. An
+    iteration takes the next groups of them. Their environment and limits become the defaults.
+    """
+
     # --- environment ---
     env: str = "TextSokoban-v0"
     """Gymnasium id; 'package:Id-v0' imports the package first. Observations and actions must be
@@ -248,6 +258,11 @@ class TrainConfig:
         estimator = choose("advantage", self.advantage, ADVANTAGES)
         return self.advantage in WITH_CRITIC or getattr(estimator, "needs_critic", False)
 
+    @property
+    def behaviour(self) -> Literal["recomputed", "sampler"]:
+        """Where the log-probabilities that ratios are taken to come from."""
+        return "sampler" if self.from_data else self.old_logprobs
+
     def protocol(self) -> ChatProtocol:
         """How the model is prompted and read."""
         return ChatProtocol(
@@ -282,6 +297,7 @@ class TrainConfig:
             "format": FORMATS,
             "scale_by_kept": KEPT_SCALES,
             "device": ("auto", "cpu", "cuda"),
+            "old_logprobs": ("recomputed", "sampler"),
         }
         functions = {
             "advantage": ADVANTAGES,
@@ -303,6 +319,7 @@ class TrainConfig:
         for name in ("max_reply_tokens", "micro_batch_tokens", "max_bad_updates"):
             _at_least(self, name, 1)
         _check_diagnostics(self)
+        _at_least(self, "save_rollouts", 0)
         if self.temperature <= 0:
             raise ValueError(
                 f"temperature={self.temperature} must be above 0: it divides the logits"

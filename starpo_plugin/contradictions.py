@@ -65,7 +65,7 @@ def _off_policy(config: "TrainConfig") -> None:
         return
     if not config.importance_cap > 0:
         raise ValueError(f"importance_cap={config.importance_cap} must be above 0, or None")
-    if config.old_logprobs == "sampler":
+    if config.behaviour == "sampler":
         raise ValueError(
             f"importance_cap={config.importance_cap} corrects for the sampler apart from the"
             " clipped ratio, and with old_logprobs='sampler' the ratio does so itself: use"

@@ -35,6 +35,8 @@ ENVIRONMENT = (
 """Fields that say what is played and how it is told."""
 PLAYING = (*ENVIRONMENT, "eval_args", "max_reply_tokens", "max_tokens", "device")
 """Fields that a model needs to play, besides itself."""
+SAMPLED = (*PLAYING, "train_args", "temperature")
+"""Fields that shaped trajectories when they were played."""
 IMITATING = (
     *PLAYING,
     *("train_args", "eval_episodes", "eval_temperature"),
@@ -127,6 +129,18 @@ class Play:
     """Who plays: the model, or without one the random player or the oracle."""
     video: Annotated[str | None, tyro.conf.arg(metavar="FILE")] = None
     """Also write the episode to this .mp4 or .gif file."""
+
+
+@dataclass(frozen=True)
+class Show:
+    """Read stored trajectories: a list of the episodes, or one of them whole."""
+
+    what: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="FILE_OR_RUN")]
+    """A file of trajectories, or the folder of a run that stored some."""
+    episode: int | None = None
+    """Number in the list of the episode to show whole: what was seen, thought, done and earned."""
+    iteration: int | None = None
+    """Which of a run's files; the last one unless given."""
 
 
 @dataclass(frozen=True)

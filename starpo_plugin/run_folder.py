@@ -2,7 +2,8 @@
 
 ``config.json``, ``metrics.jsonl`` (a line an iteration), ``evals.jsonl`` (a line an evaluation),
 ``samples.jsonl`` (some evaluated episodes, word for word), ``warnings.jsonl`` (a line a sign of
-collapse), ``yardsticks.json``, ``checkpoints/``, ``tensorboard/``.
+collapse), ``yardsticks.json``, ``checkpoints/``, ``rollouts/`` (docs/data.md), ``data.json`` (which
+stored trajectories are trained on), ``tensorboard/``.
 """
 
 import json
@@ -63,6 +64,10 @@ class RunFolder:
                 draft = self.path / f".{name}"
                 draft.write_text("".join(json.dumps(r) + "\n" for r in kept))
                 draft.replace(self.path / name)
+        # backwards, which takes a pair's numbers before its texts
+        for path in sorted((self.path / "rollouts").glob("[0-9]" * 6 + ".*"), reverse=True):
+            if int(path.name[:6]) > iteration:
+                path.unlink()
 
     def read(self, name: str) -> list[dict[str, Any]]:
         """Lines of a file; a last line that a kill cut short is left out."""
@@ -102,6 +107,19 @@ class RunFolder:
     def yardsticks(self, scores: dict[str, Score]) -> None:
         """Write what random policy and oracle reach."""
         self._write_json("yardsticks.json", {k: score_dict(s) for k, s in scores.items()})
+
+    def rollouts(self, iteration: int) -> Path:
+        """Where an iteration's trajectories are stored."""
+        return self.path / "rollouts" / f"{iteration:06d}"
+
+    def keep_data(self, digests: dict[str, str]) -> None:
+        """Write which stored trajectories are trained on: path -> digest."""
+        self._write_json("data.json", digests)
+
+    def data(self) -> dict[str, str]:
+        """What ``keep_data`` wrote; empty if it never did."""
+        path = self.path / "data.json"
+        return json.loads(path.read_text()) if path.exists() else {}
 
     def _append(self, name: str, record: dict[str, Any]) -> None:
         with (self.path / name).open("a", encoding="utf-8") as file:

@@ -2,6 +2,8 @@
 
 config -> rollout -> trajectories -> filter -> batch -> score -> advantages -> update -> metrics.
 
+Stored trajectories may take the place of the rollout.
+
 What was left out: nothing here knows the name of an algorithm, an environment or a model; those
 are in ``config``, and the equations in ``advantages``, ``filters`` and ``losses``.
 """
@@ -20,12 +22,13 @@ from starpo_plugin import checkpoint, mutual_information
 from starpo_plugin.batch import collate
 from starpo_plugin.checkpoint import generator_for, number_for
 from starpo_plugin.choices import choose
-from starpo_plugin.config import TrainConfig, parse_args
+from starpo_plugin.config import TrainConfig, parse_args, to_dict
 from starpo_plugin.diagnostics import describe
 from starpo_plugin.echo_trap import EchoTrapMonitor, TrapWarning
 from starpo_plugin.evaluate import Evaluator, device_of, yardsticks
 from starpo_plugin.filters import FILTERS, group_scores, scale_by_kept
 from starpo_plugin.lora import LoraShape, base_of, is_adapter
+from starpo_plugin.offline import StoredData, open_data
 from starpo_plugin.policy import Policy, load_model
 from starpo_plugin.rollout import Rollouts, Sampling
 from starpo_plugin.run_folder import RunFolder
@@ -33,6 +36,7 @@ from starpo_plugin.shaping import shaping
 from starpo_plugin.tiny import TinyShape, tiny_model, tiny_tokenizer
 from starpo_plugin.tokens import ChatTokens
 from starpo_plugin.trajectory import Trajectory
+from starpo_plugin.trajectory_file import Origin, vocabulary_of, write
 from starpo_plugin.update import Learner
 from starpo_plugin.warmup import corpus, imitate
 from text_envs.agents import Score
@@ -76,10 +80,11 @@ def train(config: TrainConfig, watcher: Watcher | None = None, resume: bool = Fa
         resume: go on from the last complete checkpoint, or begin if there is none.
 
     Raises:
-        ValueError: a configuration, environment or model that can't work; a run that is there
-            already.
+        ValueError: a configuration, environment, model or stored trajectories that can't work; a
+            run that is there already.
         CheckpointError: a checkpoint can't be written or read.
         TooManyBadUpdates: the loss was not finite several times in a row.
+        OSError: another of the run's files can't be written.
 
     A run that ``early_stop`` ends is evaluated and saved at its last iteration like one that is
     over; ``RunFolder.stopped_for`` tells the two apart.
@@ -87,10 +92,11 @@ def train(config: TrainConfig, watcher: Watcher | None = None, resume: bool = Fa
     config.check()
     watcher = watcher or Silent()
     folder = RunFolder(config.run)
+    data = open_data(config, folder, resume) if config.from_data else None
     if not resume:
         folder.create(config)
     accelerator = _accelerator(config)
-    run = _begin(config, folder, accelerator, watcher)
+    run = _begin(config, folder, accelerator, watcher, data)
     rollouts = Rollouts(
         run.policy,
         run.tokens,
@@ -109,9 +115,13 @@ def train(config: TrainConfig, watcher: Watcher | None = None, resume: bool = Fa
     watcher.stage("StarPO", config.iterations, run.iteration)
     for iteration in range(run.iteration + 1, config.iterations + 1):
         began = time.perf_counter()
-        seeds = [number_for(config.seed, iteration, "level", g) >> 32 for g in range(config.groups)]
-        draws = generator_for(config.seed, iteration, "sampling")
-        played = rollouts.run(seeds, config.members, draws, watcher.episodes)
+        if data is not None:
+            played = data.batch(iteration)
+        else:
+            numbers = (number_for(config.seed, iteration, "level", g) for g in range(config.groups))
+            draws = generator_for(config.seed, iteration, "sampling")
+            seeds = [number >> 32 for number in numbers]
+            played = rollouts.run(seeds, config.members, draws, watcher.episodes)
         sampled = time.perf_counter()
         metrics = describe(played)
         if config.mi_every and iteration % config.mi_every == 0:
@@ -133,10 +143,14 @@ def train(config: TrainConfig, watcher: Watcher | None = None, resume: bool = Fa
             seconds["mutual_information"] = measured - sampled
         folder.metrics(iteration, metrics, seconds)
         accelerator.log({**metrics, **{f"seconds/{k}": v for k, v in seconds.items()}}, iteration)
-        watcher.step(iteration, f"success {metrics['success']:.0%}")
+        whose = "success" if data is None else "success of the data"
+        watcher.step(iteration, f"{whose} {metrics['success']:.0%}")
         warnings = monitor.update(iteration, metrics) if config.monitor else []
         stops = _warn(warnings, folder, accelerator, config, watcher)
         last = stops or iteration == config.iterations
+        every = config.save_rollouts if data is None else 0
+        if every and (last or iteration % every == 0):
+            write(folder.rollouts(iteration), played, _origin(config, iteration, run.tokens))
         if last or iteration % config.eval_every == 0:
             _evaluate(evaluator, folder, accelerator, iteration, f"iteration {iteration}", watcher)
         if last or iteration % config.save_every == 0:
@@ -203,6 +217,11 @@ class _Run:
         )
 
 
+def _origin(config: TrainConfig, iteration: int, tokens: ChatTokens) -> Origin:
+    arguments = {**parse_args(config.env_args), **parse_args(config.train_args)}
+    return Origin(iteration, vocabulary_of(tokens.tokenizer), arguments, to_dict(config))
+
+
 def _accelerator(config: TrainConfig) -> Accelerator:
     device_of(config)  # refuses one that isn't there
     project = ProjectConfiguration(project_dir=config.run, logging_dir=config.run)
@@ -217,12 +236,19 @@ def _accelerator(config: TrainConfig) -> Accelerator:
 
 
 def _begin(
-    config: TrainConfig, folder: RunFolder, accelerator: Accelerator, watcher: Watcher
+    config: TrainConfig,
+    folder: RunFolder,
+    accelerator: Accelerator,
+    watcher: Watcher,
+    data: StoredData | None,
 ) -> _Run:
     saved = checkpoint.checkpoints(folder.checkpoints)
     iteration, path = saved[-1] if saved else (0, None)
     policy = _start(config, folder, accelerator, watcher) if path is None else _saved(config, path)
     policy.to(accelerator.device)
+    if data is not None:
+        data.check(policy)
+        folder.keep_data(data.digests)
     optimizer = _optimizer(policy, config)
     learner = Learner(policy, None, config, optimizer, accelerator.backward)
     run = _Run(policy, ChatTokens(policy.tokenizer), learner, iteration)

@@ -104,7 +104,7 @@ class Learner:
         now, bootstrap = self._score_and_bootstrap(batch)
         self._metrics["sampler_gap"].append(float((now.logprobs - batch.logprobs).abs().max()))
         weights = self._importance(batch, now, trained)
-        if config.old_logprobs == "recomputed":
+        if config.behaviour == "recomputed":
             batch = batch.with_(logprobs=now.logprobs)
         batch = batch.with_(values=now.values, bootstrap=bootstrap)
         reference = None
