@@ -1,6 +1,7 @@
 """How a rate or a time is measured: CPU time, in whole batches, the median of several repeats."""
 
 import gc
+import signal
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -15,6 +16,10 @@ from subjects import Subject, seed_everything
 from vectors import VectorSubject
 
 SEEDS = count()  # levels that one contestant has met must not lie in a cache when the next begins
+
+
+ENDLESS_S = 240
+"""Wall time after which a contestant is given up: a peer's generator may try for ever."""
 
 
 class Effort(NamedTuple):
@@ -175,6 +180,10 @@ def measure_vector(
     return {"steps_per_s_wall": median(rates), "repeats": len(rates)}
 
 
+def _give_up(*_: Any) -> None:
+    raise TimeoutError(f"no end after {ENDLESS_S} s: some call of it never returned")
+
+
 Measure = Callable[[Callable[[], Any], Case, Effort], dict[str, float]]
 
 
@@ -185,10 +194,14 @@ def measured(contestant: Contestant, case: Case, measure: Measure, effort: Effor
     seed_everything(next(SEEDS))
     gc.collect()
     numbers, problem = {}, ""
+    signal.signal(signal.SIGALRM, _give_up)
+    signal.alarm(ENDLESS_S)
     try:
         numbers = measure(make, case, effort)
     except ImportError as error:
         problem = f"not installed ({error})"
     except Exception as error:  # a peer may break in any way: the table says so
         problem = f"error ({type(error).__name__}: {error})"
+    finally:
+        signal.alarm(0)
     return Result(case.title, name, access, numbers, problem)

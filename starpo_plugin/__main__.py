@@ -22,7 +22,10 @@ from starpo_plugin.console import ConsoleWatcher, score_table
 from starpo_plugin.locate import NOTE, locate
 from starpo_plugin.play import Narrator, check_video, play_model, play_yardstick, record
 from starpo_plugin.run_folder import RunFolder, score_dict
+from starpo_plugin.trajectory_file import find, read_origin
 from text_envs.agents import Score
+
+Located = TypeVar("Located", options.Eval, options.Play)
 
 if TYPE_CHECKING:
     from starpo_plugin.policy import Policy
@@ -295,8 +298,6 @@ def _begun_with(argv: Sequence[str], start: TrainConfig, names: Sequence[str]) -
     _, config = options.parse(options.Train, argv, "starpo train", start, names)
     if not config.from_data:
         return config
-    from starpo_plugin.trajectory_file import find, read_origin
-
     made = read_origin(find(config.from_data[0])[0]).config
     known = replace(start, **{n: made[n] for n in options.SAMPLED if n in made})
     _, config = options.parse(options.Train, argv, "starpo train", known, names)
@@ -304,9 +305,6 @@ def _begun_with(argv: Sequence[str], start: TrainConfig, names: Sequence[str]) -
         known = replace(known, env_args=(), rules=None)
         _, config = options.parse(options.Train, argv, "starpo train", known, names)
     return config
-
-
-Located = TypeVar("Located", options.Eval, options.Play)
 
 
 def _located(

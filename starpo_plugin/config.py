@@ -318,52 +318,21 @@ class TrainConfig:
             _at_least(self, name, 1)
         for name in ("max_reply_tokens", "micro_batch_tokens", "max_bad_updates"):
             _at_least(self, name, 1)
-        _check_diagnostics(self)
-        _at_least(self, "save_rollouts", 0)
+        for name in ("save_rollouts", "mi_every", "lora_rank"):
+            _at_least(self, name, 0)
+        _at_least(self, "mi_samples", 2)
         if self.temperature <= 0:
             raise ValueError(
                 f"temperature={self.temperature} must be above 0: it divides the logits"
             )
-        _check_lora(self)
         self.protocol()
         refuse_contradictions(self)
         return self
 
 
-def _check_diagnostics(config: TrainConfig) -> None:
-    if config.early_stop and not config.monitor:
-        raise ValueError("early_stop=True needs what monitor=False turns off: set monitor=True")
-    _at_least(config, "mi_every", 0)
-    if not config.mi_every:
-        return
-    _at_least(config, "mi_samples", 2)
-    if "think" not in FORMATS[config.format]:
-        raise ValueError(
-            f"mi_every={config.mi_every} measures thoughts, and replies of"
-            f" format={config.format!r} have none: set mi_every=0, or another format"
-        )
-    if config.groups < 2:
-        raise ValueError(
-            f"mi_every={config.mi_every} compares the prompts of different starts,"
-            f" groups={config.groups}: use at least 2, or mi_every=0"
-        )
-
-
 def _at_least(config: TrainConfig, name: str, least: int) -> None:
     if getattr(config, name) < least:
         raise ValueError(f"{name}={getattr(config, name)} must be at least {least}")
-
-
-def _check_lora(config: TrainConfig) -> None:
-    _at_least(config, "lora_rank", 0)
-    if config.lora_alpha <= 0:
-        raise ValueError(f"lora_alpha={config.lora_alpha} must be above 0: it scales the adapter")
-    asked = {"critic": config.critic == "lora", "lora_targets": bool(config.lora_targets)}
-    for name in (n for n, is_asked in asked.items() if is_asked and config.lora_rank == 0):
-        raise ValueError(
-            f"{name}={getattr(config, name)!r} needs an adapter, and lora_rank=0 trains all weights"
-            " without one: set lora_rank"
-        )
 
 
 def parse_args(pairs: tuple[str, ...]) -> dict[str, Any]:

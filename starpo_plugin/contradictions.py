@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from starpo_plugin.advantages import CRITIC_FREE
 from starpo_plugin.masks import EVERYTHING
 from starpo_plugin.sections import SECTIONS
+from text_envs.chat import FORMATS
 
 if TYPE_CHECKING:
     from starpo_plugin.config import TrainConfig
@@ -18,6 +19,8 @@ def refuse_contradictions(config: "TrainConfig") -> None:
     _groups(config)
     _turn_rewards(config)
     _off_policy(config)
+    _diagnostics(config)
+    _lora(config)
     for name in ("loss_sections", "advantage_sections"):
         _sections_of_format(name, getattr(config, name), config)
 
@@ -83,3 +86,33 @@ def _sections_of_format(name: str, spec: tuple[str, ...], config: "TrainConfig")
                 f"{name} names {section!r}, but a reply of format={config.format!r} has the"
                 f" sections {', '.join(there)}: name some of these, or none for all tokens"
             )
+
+
+def _diagnostics(config: "TrainConfig") -> None:
+    """What is measured of a run needs what it is measured by."""
+    if config.early_stop and not config.monitor:
+        raise ValueError("early_stop=True needs what monitor=False turns off: set monitor=True")
+    if not config.mi_every:
+        return
+    if "think" not in FORMATS[config.format]:
+        raise ValueError(
+            f"mi_every={config.mi_every} measures thoughts, and replies of"
+            f" format={config.format!r} have none: set mi_every=0, or another format"
+        )
+    if config.groups < 2:
+        raise ValueError(
+            f"mi_every={config.mi_every} compares the prompts of different starts,"
+            f" groups={config.groups}: use at least 2, or mi_every=0"
+        )
+
+
+def _lora(config: "TrainConfig") -> None:
+    """What speaks of an adapter needs one."""
+    if config.lora_alpha <= 0:
+        raise ValueError(f"lora_alpha={config.lora_alpha} must be above 0: it scales the adapter")
+    asked = {"critic": config.critic == "lora", "lora_targets": bool(config.lora_targets)}
+    for name in (n for n, is_asked in asked.items() if is_asked and config.lora_rank == 0):
+        raise ValueError(
+            f"{name}={getattr(config, name)!r} needs an adapter, and lora_rank=0 trains all weights"
+            " without one: set lora_rank"
+        )

@@ -251,7 +251,10 @@ def _success_chart(
 
 
 def _marks(warnings: Records) -> list[Mark]:
-    return [Mark(w["iteration"], f"iteration {w['iteration']}: {w['text']}") for w in warnings]
+    return [
+        Mark(w["iteration"], f"iteration {w['iteration']}: {visible(str(w['text']))}")
+        for w in warnings
+    ]
 
 
 def _points(metrics: Records, key: str) -> list[tuple[float, float]]:

@@ -19,7 +19,6 @@ from starpo_plugin.policy import Policy
 from starpo_plugin.tokens import ChatTokens
 from starpo_plugin.trajectory import Trajectory, Turn
 from text_envs.chat import ChatEnv
-from text_envs.env import TextEnv
 
 Thought = Literal["facts", "plan", "facts and plan", "subgoals"]
 
@@ -94,11 +93,12 @@ def _foreseen(game: Any, moves: list[str]) -> list[Mapping[str, Any]]:
     it is.
     """
     facts = [game.facts()]
-    if isinstance(game, TextEnv):
+    rules = getattr(game, "game", None)
+    if rules is not None:  # a TextEnv: its state is a value that play leaves alone
         state, luck = game.get_state(), np.random.default_rng(0)
         for move in moves:
-            state = game.game.play(state, move, luck).state
-            facts.append(game.game.facts(state))
+            state = rules.play(state, move, luck).state
+            facts.append(rules.facts(state))
         return facts
     ahead = copy.deepcopy(game)
     for move in moves:
