@@ -8,10 +8,12 @@ later; what would not change (another status, an answer that is no chat completi
 import asyncio
 import json
 import re
+import ssl
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from functools import cache
 from itertools import count
 from types import TracebackType
 from typing import Any
@@ -19,6 +21,8 @@ from urllib.parse import urlsplit
 
 import httpx2 as httpx
 import numpy as np
+
+from starpo_plugin.console import visible
 
 MAX_ANSWER = 16 * 2**20
 """Bytes of an answer that are read; no reply is that long."""
@@ -162,6 +166,7 @@ class ChatClient:
             headers["Authorization"] = f"Bearer {endpoint.api_key}"
         self._http = httpx.AsyncClient(
             headers=headers,
+            verify=_certificates(),
             timeout=None,  # a request has one deadline, not one for each of its steps
             limits=httpx.Limits(max_connections=connections, max_keepalive_connections=connections),
         )
@@ -212,7 +217,8 @@ class ChatClient:
         """Seconds until the next try: doubled each time, and spread, so that conversations that
         failed together don't come back together.
         """
-        longest = min(self._endpoint.first_wait * 2.0**failures, self._endpoint.longest_wait)
+        grown = self._endpoint.first_wait * 2.0 ** min(failures, 64)
+        longest = min(grown, self._endpoint.longest_wait)
         return longest * self._rng.uniform(0.5, 1.0)
 
     async def _ask(self, body: bytes) -> bytes:
@@ -263,9 +269,10 @@ class ChatClient:
             asked = f", to be asked again in {wait:g} s" if wait else ""
             return _Passing(reason + asked, remedy, wait)
         if 300 <= status < 400:
-            there = self._without_key(_shown(response.headers.get("Location", "another address")))
+            there = visible(_shown(response.headers.get("Location", "another address")))
             return ServerError(
-                f"server {end.server} sends on to {there} ({reason}): give that address to --server"
+                f"server {end.server} sends on to {self._without_key(there)} ({reason}):"
+                " give that address to --server"
             )
         if _CONTEXT_IS_FULL.search(content.decode("utf-8", "replace")):
             return ContextFull(f"server {end.server} answered {reason}")
@@ -275,6 +282,12 @@ class ChatClient:
     def _without_key(self, text: str) -> str:
         key = self._endpoint.api_key
         return text.replace(key, "(the key)") if key else text
+
+
+@cache
+def _certificates() -> ssl.SSLContext:
+    """Read the machine's certificates: a matter of 50 ms, so once a process."""
+    return httpx.create_ssl_context()
 
 
 # --- reading answers ---

@@ -144,7 +144,7 @@ class CompletionsServer(ThreadingHTTPServer):
 
     def gather(self) -> None:
         """Wait until ``wait_for`` requests have been under way at once."""
-        end = time.monotonic() + 5
+        end = time.monotonic() + 20
         while self.most < self.wait_for and time.monotonic() < end:
             time.sleep(0.002)
 

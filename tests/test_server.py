@@ -35,7 +35,7 @@ LAKE = TrainConfig(
     eval_temperature=0.0,
 )
 SEEDS = range(100, 112)
-FAST = {"timeout": 5.0, "first_wait": 0.01}
+FAST = {"timeout": 20.0, "first_wait": 0.01}
 
 
 def walk(request: dict) -> dict:
@@ -302,6 +302,15 @@ def test_the_rest_is_played_after_the_server_died(capsys, path, expected):
     assert play("http://127.0.0.1:9", path) == expected
 
 
+@pytest.fixture
+def obeys_ctrl_c():
+    """As in a terminal; a program that was started in the background ignores it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("obeys_ctrl_c")
 def test_ctrl_c_loses_no_episode(capsys, path):
     def interrupt(handler):
         os.kill(os.getpid(), signal.SIGINT)
