@@ -71,7 +71,12 @@ class Handler(BaseHTTPRequestHandler):
     server: "CompletionsServer"
 
     def do_POST(self) -> None:
-        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        length = int(self.headers["Content-Length"])
+        sent = self.rfile.read(length)
+        if len(sent) < length:  # who asks was stopped between the head and the body
+            self.close_connection = True
+            return
+        body = json.loads(sent)
         with self.server.lock:
             number = len(self.server.requests)
             self.server.requests.append(body)
