@@ -3,7 +3,6 @@
 import io
 import json
 import os
-import shlex
 import shutil
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -17,10 +16,12 @@ import tyro
 from rich.console import Console
 
 from starpo_plugin import options
-from starpo_plugin.config import PRESETS, TrainConfig, parse_args, preset, to_dict
+from starpo_plugin.config import TrainConfig, parse_args, to_dict
 from starpo_plugin.console import ConsoleWatcher, score_table
 from starpo_plugin.locate import NOTE, locate
+from starpo_plugin.messages import announce, way_on, way_on_early
 from starpo_plugin.play import Narrator, check_video, play_model, play_yardstick, record
+from starpo_plugin.presets import PRESETS, preset
 from starpo_plugin.run_folder import RunFolder, score_dict
 from starpo_plugin.trajectory_file import find, read_origin
 from text_envs.agents import Score
@@ -102,20 +103,20 @@ def train_command(argv: Sequence[str]) -> int:
     from starpo_plugin.update import TooManyBadUpdates
 
     console, folder = _console(), RunFolder(config.run)
-    _announce(console, config)
+    announce(console, config)
     try:
         with ConsoleWatcher(console) as watcher:
             last = train(config, watcher, resume)
     except (KeyboardInterrupt, OSError, CheckpointError, TooManyBadUpdates) as error:
         if isinstance(error, KeyboardInterrupt):
-            return _fail(f"stopped; {_way_on(config)}", 130)
-        return _fail(f"{error}; {_way_on(config, isinstance(error, TooManyBadUpdates))}", 1)
+            return _fail(f"stopped; {way_on(config)}", 130)
+        return _fail(f"{error}; {way_on(config, isinstance(error, TooManyBadUpdates))}", 1)
     report = write_report(folder.path)
     console.print(score_table(score_rows(folder), f"{config.env}, {_levels(config)}"))
     for label, path in (("checkpoint", last), ("report", report)):
         console.print(f"{label:>10}  {path}", soft_wrap=True, markup=False)
     if signals := folder.stopped_for():
-        return _fail(f"stopped early ({', '.join(signals)}); {_way_on_early(config)}", 3)
+        return _fail(f"stopped early ({', '.join(signals)}); {way_on_early(config)}", 3)
     return 0
 
 
@@ -347,48 +348,6 @@ def _hush() -> None:
 
     logging.set_verbosity_error()
     logging.disable_progress_bar()
-
-
-def _announce(console: Console, config: TrainConfig) -> None:
-    episodes = f"{config.iterations} iterations of {config.groups} x {config.members} episodes"
-    if config.from_data:
-        stored = " ".join(config.from_data)
-        episodes = f"{config.iterations} iterations of {config.groups} groups stored in {stored}"
-    line = f"{config.env}, model {config.model}, {config.advantage}: {episodes}, into {config.run}"
-    console.print(line, soft_wrap=True, markup=False, style="bold")
-    if config.model == "tiny" and config.actor_lr < 1e-5:
-        console.print(
-            f"note: --actor-lr {config.actor_lr:g} suits pretrained models; one made from scratch"
-            " needs about --actor-lr 1e-4 --critic-lr 1e-3, and --warmup-updates to begin with",
-            soft_wrap=True,
-            style="yellow",
-        )
-
-
-def _way_on(config: TrainConfig, diverged: bool = False) -> str:
-    """Say how to go on with a run that broke off."""
-    from starpo_plugin.checkpoint import checkpoints
-
-    run = shlex.quote(config.run)
-    saved = checkpoints(RunFolder(config.run).checkpoints)
-    if not saved:
-        return f"it has no checkpoint yet: starpo train --resume {run} begins it again"
-    iteration, path = saved[-1]
-    if diverged:
-        gentler = f"--actor-lr {config.actor_lr / 3:.1g} --run OTHER"
-        return f"the last good checkpoint can begin another run: --model {path} {gentler}"
-    return f"go on from iteration {iteration} with: starpo train --resume {run}"
-
-
-def _way_on_early(config: TrainConfig) -> str:
-    """Say how to go on with a run that ended itself: its last checkpoint has collapsed."""
-    from starpo_plugin.checkpoint import checkpoints
-
-    _, healthier = checkpoints(RunFolder(config.run).checkpoints)[-2]
-    return (
-        f"an earlier checkpoint can begin another run: --model {healthier} --run OTHER, with what"
-        f" the warning says; or go on all the same: starpo train --resume {shlex.quote(config.run)}"
-    )
 
 
 def _levels(config: TrainConfig) -> str:

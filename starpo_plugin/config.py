@@ -5,7 +5,7 @@ Importing this file loads no torch (a matter of seconds), so that ``starpo --hel
 """
 
 import ast
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal
 
 from starpo_plugin.choices import choose
@@ -363,41 +363,3 @@ def from_dict(saved: dict[str, Any]) -> TrainConfig:
 def to_dict(config: TrainConfig) -> dict[str, Any]:
     """Give a config as plain values, for JSON."""
     return asdict(config)
-
-
-# --- presets: StarPO's after RAGEN (arXiv 2504.20073) ---
-
-
-def starpo_ppo() -> TrainConfig:
-    """StarPO with PPO: token-level GAE over whole trajectories, KL in the reward."""
-    return TrainConfig(kl_coef=0.001)
-
-
-def starpo_grpo() -> TrainConfig:
-    """StarPO with GRPO: a trajectory's return against its group's, no critic."""
-    return TrainConfig(advantage="grpo", whiten=False, kl_coef=0.001)
-
-
-def starpo_s() -> TrainConfig:
-    """StarPO-S: trains on the quarter of groups with the widest returns, clips higher, no KL."""
-    return TrainConfig(filter="top_k", filter_value=0.25, clip_high=0.28)
-
-
-def trico() -> TrainConfig:
-    """TRICO, of VAGEN (arXiv 2510.16907): each turn's own reward, credited by bi-level GAE."""
-    return TrainConfig(advantage="bi_level_gae", gamma_turn=0.95, rewards="turn")
-
-
-PRESETS = {
-    "starpo_ppo": starpo_ppo,
-    "starpo_grpo": starpo_grpo,
-    "starpo_s": starpo_s,
-    "trico": trico,
-}
-
-
-def preset(name: str, **changes: Any) -> TrainConfig:
-    """Return a preset with some fields changed. Raises ``ValueError`` that lists the presets."""
-    if name not in PRESETS:
-        raise ValueError(f"preset {name!r} is not one of {', '.join(PRESETS)}")
-    return replace(PRESETS[name](), **changes)

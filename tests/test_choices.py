@@ -9,8 +9,9 @@ from starpo_kit import play, rewarded, small_policy
 
 from starpo_plugin.batch import collate
 from starpo_plugin.choices import choose
-from starpo_plugin.config import TrainConfig, preset
+from starpo_plugin.config import TrainConfig
 from starpo_plugin.losses import KL_FORMS, kl_k2
+from starpo_plugin.presets import preset
 from starpo_plugin.shaping import shaping
 from starpo_plugin.train import select
 from starpo_plugin.update import Learner

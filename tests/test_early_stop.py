@@ -12,10 +12,11 @@ import torch
 
 from starpo_plugin.__main__ import main
 from starpo_plugin.checkpoint import checkpoints
-from starpo_plugin.config import TrainConfig, preset, to_dict
+from starpo_plugin.config import TrainConfig, to_dict
 from starpo_plugin.diagnostics import METRICS
 from starpo_plugin.locate import locate
 from starpo_plugin.play import load_player
+from starpo_plugin.presets import preset
 from starpo_plugin.run_folder import RunFolder
 from starpo_plugin.train import train
 

@@ -17,9 +17,10 @@ from transformers import AutoModelForCausalLM
 from starpo_plugin import checkpoint
 from starpo_plugin.__main__ import main
 from starpo_plugin.batch import Batch, collate
-from starpo_plugin.config import TrainConfig, preset
+from starpo_plugin.config import TrainConfig
 from starpo_plugin.lora import CRITIC, POLICY, LoraShape
 from starpo_plugin.policy import CriticKind, Policy, load_model
+from starpo_plugin.presets import preset
 from starpo_plugin.run_folder import RunFolder
 from starpo_plugin.tiny import TinyShape, tiny_model, tiny_tokenizer
 from starpo_plugin.train import train

@@ -12,8 +12,9 @@ from torch import Tensor
 
 from starpo_plugin.advantages import ADVANTAGES, bi_level_gae, gae, turn_gae, whiten
 from starpo_plugin.batch import Batch, collate
-from starpo_plugin.config import TrainConfig, preset
+from starpo_plugin.config import TrainConfig
 from starpo_plugin.masks import advantage_mask, loss_mask, move_rewards, spread
+from starpo_plugin.presets import preset
 from starpo_plugin.sections import SECTIONS
 from starpo_plugin.trajectory import Trajectory
 from starpo_plugin.update import Learner

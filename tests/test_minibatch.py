@@ -15,8 +15,9 @@ import torch
 from slow_minibatch import STARPO_S, TRICO, Episode, Exchange, Recipe
 
 from starpo_plugin.batch import Batch, collate
-from starpo_plugin.config import TrainConfig, parse_args, preset
+from starpo_plugin.config import TrainConfig, parse_args
 from starpo_plugin.policy import Policy
+from starpo_plugin.presets import preset
 from starpo_plugin.rollout import Rollouts, Sampling
 from starpo_plugin.tokens import ChatTokens
 from starpo_plugin.train import Silent, select, start_model, warm_up

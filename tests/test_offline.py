@@ -14,9 +14,10 @@ from starpo_kit import play, rewarded, small_policy
 
 from starpo_plugin import trajectory_file
 from starpo_plugin.batch import Batch, collate
-from starpo_plugin.config import TrainConfig, preset
+from starpo_plugin.config import TrainConfig
 from starpo_plugin.offline import StoredData, open_data
 from starpo_plugin.policy import Policy
+from starpo_plugin.presets import preset
 from starpo_plugin.run_folder import RunFolder
 from starpo_plugin.train import train
 from starpo_plugin.trajectory import Trajectory

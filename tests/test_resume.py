@@ -16,7 +16,8 @@ from safetensors.torch import load_file
 
 from starpo_plugin import checkpoint
 from starpo_plugin.checkpoint import CheckpointError
-from starpo_plugin.config import TrainConfig, preset, to_dict
+from starpo_plugin.config import TrainConfig, to_dict
+from starpo_plugin.presets import preset
 from starpo_plugin.run_folder import RunFolder
 from starpo_plugin.train import train
 

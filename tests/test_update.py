@@ -8,9 +8,10 @@ from starpo_kit import play, rewarded, small_policy
 
 from starpo_plugin.advantages import WITH_CRITIC
 from starpo_plugin.batch import Batch, collate, micro_batches
-from starpo_plugin.config import TrainConfig, preset
+from starpo_plugin.config import TrainConfig
 from starpo_plugin.losses import AGGREGATIONS
 from starpo_plugin.policy import Policy
+from starpo_plugin.presets import preset
 from starpo_plugin.train import set_learning_rates
 from starpo_plugin.trajectory import Trajectory
 from starpo_plugin.update import Learner, TooManyBadUpdates

@@ -7,9 +7,9 @@ import pytest
 import tiny_game
 from starpo_kit import parrot_spec
 
-from starpo_plugin.config import preset
 from starpo_plugin.evaluate import Evaluator, yardsticks
 from starpo_plugin.policy import Policy
+from starpo_plugin.presets import preset
 from starpo_plugin.rollout import EpisodeSpec
 from starpo_plugin.run_folder import RunFolder
 from starpo_plugin.tokens import ChatTokens
