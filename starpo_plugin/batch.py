@@ -7,16 +7,18 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from starpo_plugin.trajectory import Trajectory
+from starpo_plugin.trajectory import Trajectory, Turn
 
 RewardPlacement = Literal["trajectory", "turn"]
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Right-padded trajectories, B rows of T tokens.
+    """Right-padded sequences, B rows of T tokens.
 
-    A worked example, one row (p: prompt token, a: sampled token, two turns)::
+    A row is a whole trajectory, or one turn with what the policy saw of those before it
+    (``Trajectory.context_turns``); the rows of a trajectory are neighbours, in order. A worked
+    example, one row (p: prompt token, a: sampled token, two turns)::
 
         ids      p  p  a  a  p  a  a  a  <pad>
         mask     0  0  1  1  0  1  1  1  0
@@ -40,7 +42,9 @@ class Batch:
     values: Tensor
     """float32 [B, T]: value before ids[b, t] is emitted."""
     group: Tensor
-    """int64 [B]"""
+    """int64 [B]: rows whose trajectories share a start."""
+    episode: Tensor
+    """int64 [B]: which trajectory a row belongs to; 0, 1, .. as long as no rows were dropped."""
     lengths: Tensor
     """int64 [B]: tokens that are not padding."""
     section: Tensor
@@ -54,6 +58,11 @@ class Batch:
     bootstrap: Tensor
     """float32 [B]: the value at ``beyond``; 0 in other rows, and until ``update`` has read it."""
 
+    @property
+    def episodes(self) -> int:
+        """Number of trajectories."""
+        return len(self.episode.unique_consecutive())
+
     def __len__(self) -> int:
         return len(self.ids)
 
@@ -62,6 +71,14 @@ class Batch:
         longest = int(self.lengths[index].max()) if len(index) else 0
         picked = {f.name: getattr(self, f.name)[index] for f in fields(self)}
         return Batch(**{k: v[:, :longest] if v.ndim == 2 else v for k, v in picked.items()})
+
+    def rows_of(self, episodes: Tensor) -> Tensor:
+        """Row indices of some trajectories (by their place in the batch), in that order."""
+        _, counts = self.episode.unique_consecutive(return_counts=True)
+        first = (counts.cumsum(0) - counts)[episodes]
+        counts = counts[episodes]
+        step = torch.arange(int(counts.sum()), device=counts.device)
+        return step + (first - (counts.cumsum(0) - counts)).repeat_interleave(counts)
 
     def to(self, device: torch.device | str) -> "Batch":
         """Copy to a device."""
@@ -87,19 +104,20 @@ def collate(
         rewards: ``"turn"`` puts each turn's reward on its last policy token (TRICO);
             ``"trajectory"`` the episode's sum on the last one (StarPO).
         bootstrap: mark where the critic is to value what an episode that was cut off was still
-            worth: before the reply to ``next_ids``, which are added to the row, with padding for
-            the token that would come; without them before its last policy token.
+            worth: before the reply to ``next_ids``, which are added to the sequence, with padding
+            for the token that would come; without them before its last policy token.
     """
-    more = [t.next_ids if bootstrap and t.end != "terminated" else () for t in trajectories]
-    lengths = [len(t) + len(m) + bool(m) for t, m in zip(trajectories, more, strict=True)]
-    size = (len(trajectories), max(lengths))
+    sequences = [s for e, t in enumerate(trajectories) for s in _sequences(e, t, bootstrap)]
+    lengths = [s.length for s in sequences]
+    size = (len(sequences), max(lengths))
     ids = torch.full(size, pad_id, dtype=torch.long)
     turn, section = torch.full(size, -1, dtype=torch.long), torch.full(size, -1, dtype=torch.long)
     reward, logprobs = torch.zeros(size), torch.zeros(size)
     beyond = torch.zeros(size, dtype=torch.bool)
-    for b, trajectory in enumerate(trajectories):
-        position, last = 0, None
-        for k, t in enumerate(trajectory.turns):
+    last: dict[int, tuple[int, int]] = {}  # each episode's last policy token so far
+    for b, sequence in enumerate(sequences):
+        position = 0
+        for k, t in sequence.turns:
             start = position + len(t.prompt_ids)
             end = start + len(t.reply_ids)
             ids[b, position:end] = torch.tensor(t.prompt_ids + t.reply_ids, dtype=torch.long)
@@ -107,16 +125,22 @@ def collate(
             logprobs[b, start:end] = torch.tensor(t.logprobs)
             if t.sections:
                 section[b, start:end] = torch.tensor(t.sections)
-            last = end - 1 if t.reply_ids else last
-            if last is not None:
-                reward[b, last] += t.reward
+            if t.reply_ids:
+                last[sequence.episode] = (b, end - 1)
+            if sequence.episode in last:
+                reward[last[sequence.episode]] += t.reward
             position = end
-        if rewards == "trajectory" and last is not None:
-            reward[b] = 0.0
-            reward[b, last] = trajectory.total_reward
-        if bootstrap and trajectory.end != "terminated" and last is not None:
-            ids[b, position : position + len(more[b])] = torch.tensor(more[b], dtype=torch.long)
-            beyond[b, position + len(more[b]) if more[b] else last] = True
+        if sequence.more:
+            end = position + len(sequence.more)
+            ids[b, position:end] = torch.tensor(sequence.more, dtype=torch.long)
+            beyond[b, end] = sequence.episode in last
+    episode = torch.tensor([s.episode for s in sequences])
+    for e, place in last.items():
+        if rewards == "trajectory":
+            reward[episode == e] = 0.0
+            reward[place] = trajectories[e].total_reward
+        if bootstrap and trajectories[e].end != "terminated" and not trajectories[e].next_ids:
+            beyond[place] = True
     return Batch(
         ids=ids,
         mask=(turn >= 0).float(),
@@ -124,23 +148,58 @@ def collate(
         rewards=reward,
         logprobs=logprobs,
         values=torch.zeros(size),
-        group=torch.tensor([t.group for t in trajectories]),
+        group=torch.tensor([t.group for t in trajectories])[episode],
+        episode=episode,
         lengths=torch.tensor(lengths),
         section=section,
         beyond=beyond,
-        bootstrap=torch.zeros(len(trajectories)),
+        bootstrap=torch.zeros(len(sequences)),
     )
 
 
-def micro_batches(lengths: Tensor, budget: int) -> Iterator[Tensor]:
-    """Cut rows into micro-batches of similar length, padding included within ``budget`` tokens.
+@dataclass
+class _Sequence:
+    """A row in the making."""
 
-    Yields int64 row indices; a row that is longer than the budget comes alone.
+    episode: int
+    turns: Sequence[tuple[int, Turn]]
+    more: tuple[int, ...] = ()
+    """Ids behind the turns, of which a token would follow."""
+
+    @property
+    def length(self) -> int:
+        tokens = sum(len(t.prompt_ids) + len(t.reply_ids) for _, t in self.turns)
+        return tokens + len(self.more) + bool(self.more)
+
+
+def _sequences(episode: int, trajectory: Trajectory, bootstrap: bool) -> list[_Sequence]:
+    cut_off = bootstrap and trajectory.end != "terminated"
+    more = trajectory.next_ids if cut_off else ()
+    turns = list(enumerate(trajectory.turns))
+    if not trajectory.context_turns:
+        return [_Sequence(episode, turns, more)]
+    rows = [_Sequence(episode, [turn]) for turn in turns]
+    return rows + [_Sequence(episode, [], more)] * bool(more)
+
+
+def micro_batches(batch: Batch, budget: int) -> Iterator[Tensor]:
+    """Cut a batch into micro-batches of similar length, padding included within ``budget`` tokens.
+
+    Yields int64 row indices. The rows of an episode stay together and in order; an episode that is
+    longer than the budget comes alone.
     """
-    order = lengths.argsort(descending=True, stable=True)
-    sizes = lengths[order].tolist()
-    start = 0
-    while start < len(sizes):
-        rows = max(1, budget // max(1, int(sizes[start])))
-        yield order[start : start + rows]
-        start += rows
+    _, counts = batch.episode.unique_consecutive(return_counts=True)
+    ends = counts.cumsum(0).tolist()
+    rows = [range(end - count, end) for end, count in zip(ends, counts.tolist(), strict=True)]
+    lengths = batch.lengths.tolist()
+    width = [max(1, *(lengths[r] for r in of), 1) for of in rows]
+    picked: list[int] = []
+    widest = 0
+    for e in sorted(range(len(rows)), key=lambda e: -width[e]):
+        if picked and (len(picked) + len(rows[e])) * widest > budget:
+            yield torch.tensor(picked, device=batch.ids.device)
+            picked = []
+        widest = widest if picked else width[e]
+        picked += rows[e]
+    if picked:
+        yield torch.tensor(picked, device=batch.ids.device)

@@ -124,7 +124,11 @@ class TrainConfig:
     max_reply_tokens: int = 256
     """Longest reply."""
     max_tokens: int = 2048
-    """Longest trajectory, prompts included; one that reaches it ends as out_of_tokens."""
+    """Longest sequence, prompts included; an episode that reaches it ends as out_of_tokens."""
+    context_turns: int = 0
+    """Turns of the conversation that the policy sees: 0 for all of them, in one sequence; k for the
+    last k, each turn then being a sequence of its own.
+    """
 
     # --- algorithm ---
     advantage: str = "gae"
@@ -283,6 +287,7 @@ class TrainConfig:
             self.max_turns,
             self.max_actions,
             self.format_penalty,
+            self.context_turns,
         )
 
     def check(self) -> "TrainConfig":
@@ -318,7 +323,7 @@ class TrainConfig:
             _at_least(self, name, 1)
         for name in ("max_reply_tokens", "micro_batch_tokens", "max_bad_updates"):
             _at_least(self, name, 1)
-        for name in ("save_rollouts", "mi_every", "lora_rank"):
+        for name in ("save_rollouts", "mi_every", "lora_rank", "context_turns"):
             _at_least(self, name, 0)
         _at_least(self, "mi_samples", 2)
         if self.temperature <= 0:

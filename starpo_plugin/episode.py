@@ -18,6 +18,8 @@ class EpisodeSpec:
     max_turns: int = 5
     max_actions: int = 10
     format_penalty: float = -0.1
+    context_turns: int = 0
+    """See ``context``."""
 
     def make(self, **kwargs: Any) -> ChatEnv:
         """Make the environment. Raises ``ValueError`` that names the id and what is wrong."""

@@ -110,7 +110,7 @@ class StoredData:
             )
         if self._longest > policy.context:
             raise ValueError(
-                f"the longest stored trajectory has {self._longest} tokens, the model takes"
+                f"the longest stored sequence has {self._longest} tokens, the model takes"
                 f" {policy.context}: train a model with a longer context (a tiny one has as many as"
                 " --max-tokens says)"
             )
@@ -120,7 +120,7 @@ class StoredData:
         groups: dict[int, list[int]] = {}
         for row, trajectory in enumerate(stored.trajectories):
             groups.setdefault(trajectory.group, []).append(row)
-            self._longest = max(self._longest, len(trajectory))
+            self._longest = max(self._longest, trajectory.longest)
             for turn in trajectory.turns:
                 self._highest = max(self._highest, *turn.prompt_ids, *turn.reply_ids, 0)
                 _check_turn(path, row, turn)

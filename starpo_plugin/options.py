@@ -33,7 +33,7 @@ ENVIRONMENT = (
     "user_template",
 )
 """Fields that say what is played and how it is told."""
-PLAYING = (*ENVIRONMENT, "eval_args", "max_reply_tokens", "max_tokens", "device")
+PLAYING = (*ENVIRONMENT, "eval_args", "max_reply_tokens", "max_tokens", "context_turns", "device")
 """Fields that a model needs to play, besides itself."""
 SAMPLED = (*PLAYING, "train_args", "temperature")
 """Fields that shaped trajectories when they were played."""

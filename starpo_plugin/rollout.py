@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 
+from starpo_plugin.context import next_prompt
 from starpo_plugin.engine import Engine, Sampled
 from starpo_plugin.episode import EpisodeSpec
 from starpo_plugin.policy import Policy
@@ -24,7 +25,7 @@ class Sampling:
 
     max_reply_tokens: int
     max_tokens: int
-    """Longest trajectory, prompts included; one that reaches it ends as ``out_of_tokens``."""
+    """Longest sequence, prompts included; an episode that reaches it ends as ``out_of_tokens``."""
     temperature: float = 1.0
 
 
@@ -113,9 +114,13 @@ class Rollouts:
                 if on_turn is not None:
                     on_turn(episode.turns[-1])
             rows = [r for r, e in enumerate(alive) if e.end is None]
-            engine.keep(rows)
             alive = [alive[r] for r in rows]
-            engine.extend([e.prompt_ids for e in alive])
+            prompts = [e.prompt_ids for e in alive]
+            if not self._spec.context_turns:
+                engine.keep(rows)
+                engine.extend(prompts)
+            elif alive:
+                engine.start(prompts)
             if progress is not None:
                 progress(len(episodes) - len(alive), len(episodes))
         self._policy.train(training)
@@ -130,7 +135,7 @@ class Rollouts:
             seed = int(seeds[group])
             message, info = env.reset(seed=seed, options={"noise_seed": member})
             episode = _Episode(env, seed, group, member, info["system"], message, [])
-            episode.prompt_ids = self._tokens.start(episode.system, message)
+            episode.prompt_ids = self._prompt(episode)
             if self._room(len(episode.prompt_ids)) == 0:
                 episode.end = "out_of_tokens"
             episodes.append(episode)
@@ -165,12 +170,17 @@ class Rollouts:
         if terminated:
             episode.end = "terminated"
             return
-        last = sampled.ids[-1] if sampled.ids else None
-        episode.prompt_ids = self._tokens.next(message, last)
-        if truncated or self._room(length + len(episode.prompt_ids)) == 0:
+        episode.prompt_ids = self._prompt(episode)
+        length = len(episode.prompt_ids) + (0 if self._spec.context_turns else length)
+        if truncated or self._room(length) == 0:
             episode.end = "truncated" if truncated else "out_of_tokens"
-            if length + len(episode.prompt_ids) < self._policy.context:
+            if length < self._policy.context:
                 episode.next_ids = tuple(episode.prompt_ids)
+
+    def _prompt(self, episode: _Episode) -> list[int]:
+        return next_prompt(
+            self._tokens, episode.system, episode.turns, episode.message, self._spec.context_turns
+        )
 
     def _room(self, length: int) -> int:
         """Reply tokens that fit after ``length`` tokens."""
@@ -188,5 +198,6 @@ class Rollouts:
             success=episode.success,
             end=episode.end,
             system=episode.system,
+            context_turns=self._spec.context_turns,
             next_ids=episode.next_ids,
         )

@@ -145,12 +145,13 @@ class ServerPlayer:
         # in a thread: a slow environment is not to hold up the answers of the others
         message, info = await asyncio.to_thread(env.reset, seed=seed, options=NOISE)
         system, end = info["system"], None
-        messages = [{"role": "system", "content": system}] if system else []
+        opening = [{"role": "system", "content": system}] if system else []
+        messages: list[dict[str, str]] = []
         turns: list[Turn] = []
         while end is None:
             messages.append({"role": "user", "content": message})
             try:
-                reply = await client.reply(messages, **self._sampling(seed, len(turns)))
+                reply = await client.reply(opening + messages, **self._sampling(seed, len(turns)))
             except ContextFull as error:
                 if not turns:
                     raise ServerError(
@@ -160,6 +161,8 @@ class ServerPlayer:
                 end = "out_of_tokens"
                 break
             messages.append({"role": "assistant", "content": reply.text})
+            if window := self._config.context_turns:
+                messages = messages[max(0, len(messages) - 2 * (window - 1)) :]
             after = await asyncio.to_thread(env.step, reply.text)
             turns.append(_turn(message, reply, float(after[1]), after[4]))
             message, end = after[0], self._end(reply, terminated=after[2], truncated=after[3])

@@ -20,7 +20,9 @@ class Turn:
     """
 
     prompt_ids: tuple[int, ...]
-    """Context added before the reply: template headers, the observation."""
+    """Context added before the reply: template headers, the observation. Where the trajectory has
+    ``context_turns``, all that the policy saw.
+    """
     reply_ids: tuple[int, ...]
     """As sampled, never decoded and encoded again; the end-of-turn token included if it was
     sampled.
@@ -56,6 +58,10 @@ class Trajectory:
     success: bool
     end: End
     system: str = ""
+    context_turns: int = 0
+    """0: prompts and replies of all turns make one sequence. k: each turn is a sequence of its own,
+    whose prompt holds the last k turns.
+    """
     next_ids: tuple[int, ...] = ()
     """Prompt that would have come next where the episode was cut off and the model had room for it;
     else empty. It is no part of the trajectory: only the critic may look at it.
@@ -65,6 +71,13 @@ class Trajectory:
     def total_reward(self) -> float:
         """Undiscounted sum of rewards."""
         return sum(t.reward for t in self.turns)
+
+    @property
+    def longest(self) -> int:
+        """Tokens of its longest sequence."""
+        if not self.context_turns:
+            return len(self)
+        return max((len(t.prompt_ids) + len(t.reply_ids) for t in self.turns), default=0)
 
     def __len__(self) -> int:
         return sum(len(t.prompt_ids) + len(t.reply_ids) for t in self.turns)

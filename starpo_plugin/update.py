@@ -26,6 +26,7 @@ from starpo_plugin.losses import (
     value_loss,
 )
 from starpo_plugin.masks import advantage_mask, loss_mask, move_rewards, spread
+from starpo_plugin.packing import Packing
 from starpo_plugin.policy import Policy, Scores
 
 Metrics = dict[str, float]
@@ -89,9 +90,9 @@ class Learner:
         self._metrics.clear()
         batch, targets = self.prepare(batch, scale)
         for _ in range(config.updates_per_batch):
-            order = torch.randperm(len(batch), generator=generator).to(batch.ids.device)
-            for rows in order.split(config.mini_batch):
-                self._step(batch, targets, rows)
+            order = torch.randperm(batch.episodes, generator=generator).to(batch.ids.device)
+            for episodes in order.split(config.mini_batch):
+                self._step(batch, targets, batch.rows_of(episodes))
         self._metrics["bad_updates"] = [float(self.bad_updates)]
         if targets.estimate.returns is not None:
             self._metrics["explained_variance"].append(_explained(batch.values, targets.estimate))
@@ -136,7 +137,8 @@ class Learner:
 
     def _estimate(self, batch: Batch, trained: Tensor) -> Estimate:
         """Advantages from the tokens of M_adv, on those of M_loss (``trained``)."""
-        config = self.config
+        config, packing = self.config, Packing(batch)
+        batch, trained = packing.packed(batch), packing.pack(trained)
         chosen = advantage_mask(batch.mask, batch.turn, batch.section, config.advantage_sections)
         rewards = move_rewards(batch.rewards, batch.mask, batch.turn, chosen)
         estimator = choose("advantage", config.advantage, ADVANTAGES)
@@ -144,13 +146,15 @@ class Learner:
         advantages = spread(estimate.advantages, chosen, trained, batch.turn)
         if config.whiten:
             advantages = whiten(advantages, trained)
-        return estimate._replace(advantages=advantages)
+        critic = (estimate.returns, estimate.value_mask)
+        returns, value_mask = (None if x is None else packing.unpack(x) for x in critic)
+        return Estimate(packing.unpack(advantages), returns, value_mask)
 
     @torch.no_grad()
     def score(self, batch: Batch, scorer: Scorer | None = None) -> Scores:
         """Score a batch of any size under the present weights, or by another scorer."""
         whole = Scores(*(torch.zeros_like(batch.rewards) for _ in Scores._fields))
-        for rows in micro_batches(batch.lengths, self.config.micro_batch_tokens):
+        for rows in micro_batches(batch, self.config.micro_batch_tokens):
             part = (scorer or self.policy)(batch.rows(rows), self.config.temperature)
             for full, piece in zip(whole, part, strict=True):
                 full[rows, : piece.shape[1]] = piece
@@ -168,13 +172,18 @@ class Learner:
     def _step(self, batch: Batch, targets: Targets, rows: Tensor) -> None:
         """One optimiser step on one mini-batch; none if its loss or gradient is not finite."""
         config, estimate = self.config, targets.estimate
-        totals = count(targets.mask[rows], max_length=config.max_tokens)
-        critic_totals = totals
+        mini_batch = batch.rows(rows)
+        packing, width = Packing(mini_batch), mini_batch.ids.shape[1]
+
+        def total(mask: Tensor) -> Totals:
+            return count(packing.pack(mask[rows, :width]), max_length=config.max_tokens)
+
+        totals = critic_totals = total(targets.mask)
         if estimate.value_mask is not None:
-            critic_totals = count(estimate.value_mask[rows], max_length=config.max_tokens)
+            critic_totals = total(estimate.value_mask)
         sums: dict[str, float] = defaultdict(float)
         self.optimizer.zero_grad(set_to_none=True)
-        for picked in micro_batches(batch.lengths[rows], config.micro_batch_tokens):
+        for picked in micro_batches(mini_batch, config.micro_batch_tokens):
             loss = self._loss(batch, targets, rows[picked], totals, critic_totals, sums)
             self.backward(loss)
         # apart, so that a critic far off does not shrink the policy's step
@@ -200,13 +209,14 @@ class Learner:
     ) -> Tensor:
         """Add one micro-batch's share of the mini-batch's loss; its parts are added to ``sums``."""
         config, estimate = self.config, targets.estimate
-        part = batch.rows(rows)
-        width = part.ids.shape[1]
+        sequences = batch.rows(rows)
+        packing, width = Packing(sequences), sequences.ids.shape[1]
 
         def cut(x: Tensor) -> Tensor:
-            return x[rows, :width]
+            return packing.pack(x[rows, :width])
 
-        scores = self.policy(part, config.temperature)
+        scores = Scores(*map(packing.pack, self.policy(sequences, config.temperature)))
+        part = packing.packed(sequences)
         trained = cut(targets.mask)
         aggregate = choose("aggregation", config.aggregation, AGGREGATIONS)
         per_token, stats = choose("loss", config.loss, LOSSES)(

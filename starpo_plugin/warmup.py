@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from starpo_plugin.batch import Batch, collate, micro_batches
+from starpo_plugin.context import next_prompt
 from starpo_plugin.episode import EpisodeSpec
 from starpo_plugin.losses import AGGREGATIONS, count
 from starpo_plugin.policy import Policy
@@ -150,16 +151,17 @@ def demonstrations(
                 yield shown
 
 
-def as_trajectory(shown: Demonstration, tokens: ChatTokens, env_id: str) -> Trajectory:
+def as_trajectory(shown: Demonstration, tokens: ChatTokens, spec: EpisodeSpec) -> Trajectory:
     """Encode a demonstration as if the policy had sampled it."""
     system, exchanges = shown
-    turns, last = [], None
+    turns: list[Turn] = []
     for user, reply, reward in exchanges:
-        prompt = tokens.next(user, last) if turns else tokens.start(system, user)
+        prompt = next_prompt(tokens, system, turns, user, spec.context_turns)
         ids = tuple(tokens.demonstrate(reply))
         turns.append(Turn(tuple(prompt), ids, (0.0,) * len(ids), user, reply, reward))
-        last = ids[-1]
-    return Trajectory(env_id, 0, 0, 0, tuple(turns), success=True, end="terminated", system=system)
+    return Trajectory(
+        spec.env_id, 0, 0, 0, tuple(turns), True, "terminated", system, spec.context_turns
+    )
 
 
 def imitate(
@@ -203,7 +205,7 @@ def imitate(
         batch = _next_batch(source, tokens, spec, batch_size).to(policy.device)
         totals, total_loss = count(batch.mask, max_length=1), 0.0
         policy.zero_grad(set_to_none=True)
-        for rows in micro_batches(batch.lengths, micro_batch_tokens):
+        for rows in micro_batches(batch, micro_batch_tokens):
             part = batch.rows(rows)
             loss = -AGGREGATIONS["token-mean"](policy(part).logprobs, part.mask, totals)
             loss.backward()
@@ -239,7 +241,7 @@ def _optimizers(model: Any, lr: float) -> list[torch.optim.Optimizer]:
 def _next_batch(
     source: Iterator[Demonstration], tokens: ChatTokens, spec: EpisodeSpec, size: int
 ) -> Batch:
-    shown = [as_trajectory(next(source), tokens, spec.env_id) for _ in range(size)]
+    shown = [as_trajectory(next(source), tokens, spec) for _ in range(size)]
     return collate(shown, tokens.pad_id)
 
 

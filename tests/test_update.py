@@ -13,7 +13,7 @@ from starpo_plugin.losses import AGGREGATIONS
 from starpo_plugin.policy import Policy
 from starpo_plugin.presets import preset
 from starpo_plugin.train import set_learning_rates
-from starpo_plugin.trajectory import Trajectory
+from starpo_plugin.trajectory import Trajectory, Turn
 from starpo_plugin.update import Learner, TooManyBadUpdates
 
 FAST = TrainConfig(actor_lr=1e-2, critic_lr=1e-2, mini_batch=64, max_tokens=400)
@@ -196,7 +196,9 @@ def test_the_scale_multiplies_the_loss():
 
 def test_micro_batches_hold_every_row_once_within_the_budget():
     lengths = torch.tensor([5, 90, 7, 7, 30, 200, 1])
-    cut = list(micro_batches(lengths, 100))
+    turns = [Turn((1,) * n, (), (), "", "", 0.0) for n in lengths.tolist()]
+    played = [Trajectory("", 0, 0, 0, (t,), success=False, end="truncated") for t in turns]
+    cut = list(micro_batches(collate(played, pad_id=0), 100))
     assert sorted(torch.cat(cut).tolist()) == list(range(7))
     for rows in cut:
         assert len(rows) == 1 or len(rows) * int(lengths[rows].max()) <= 100

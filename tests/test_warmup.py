@@ -184,6 +184,6 @@ def test_a_demonstration_is_encoded_as_the_policy_would_sample_it():
     _, tokenizer = start_model(config)
     tokens = ChatTokens(tokenizer)
     for shown in _shown(spec, 5):
-        trajectory = as_trajectory(shown, tokens, spec.env_id)
+        trajectory = as_trajectory(shown, tokens, spec)
         assert [tokens.decode(t.reply_ids) for t in trajectory.turns] == [r for _, r, _ in shown[1]]
         assert all(t.reply_ids[-1] in tokens.end_ids for t in trajectory.turns)
