@@ -97,13 +97,20 @@ def train_command(argv: Sequence[str]) -> int:
     for arguments in (config.train_args, config.eval_args):  # before anything is written
         config.episodes().make(**parse_args(arguments)).close()
     _hush()
+    from accelerate import PartialState
+
     from starpo_plugin.checkpoint import CheckpointError
+    from starpo_plugin.evaluate import device_of
     from starpo_plugin.report import score_rows, write_report
     from starpo_plugin.train import train
     from starpo_plugin.update import TooManyBadUpdates
 
-    console, folder = _console(), RunFolder(config.run)
-    announce(console, config)
+    processes = PartialState(cpu=device_of(config).type == "cpu")
+    folder = RunFolder(config.run, processes.is_main_process)
+    console = Console(highlight=False, quiet=not folder.writes)
+    if resume:
+        folder.write_config(config)  # it may be told to go on for longer
+    announce(console, config, processes.num_processes)
     try:
         with ConsoleWatcher(console) as watcher:
             last = train(config, watcher, resume)
@@ -111,6 +118,9 @@ def train_command(argv: Sequence[str]) -> int:
         if isinstance(error, KeyboardInterrupt):
             return _fail(f"stopped; {way_on(config)}", 130)
         return _fail(f"{error}; {way_on(config, isinstance(error, TooManyBadUpdates))}", 1)
+    processes.destroy_process_group()
+    if not folder.writes:
+        return 0
     report = write_report(folder.path)
     console.print(score_table(score_rows(folder), f"{config.env}, {_levels(config)}"))
     for label, path in (("checkpoint", last), ("report", report)):
@@ -289,8 +299,6 @@ def _train_options(argv: Sequence[str]) -> tuple[TrainConfig, bool]:
             f"--iterations {config.iterations} is less than the {saved.iterations} that the run was"
             " begun with: a run can only be made longer"
         )
-    if config != saved:
-        folder.write_config(config)
     return config, True
 
 

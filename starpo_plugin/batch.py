@@ -72,6 +72,12 @@ class Batch:
         picked = {f.name: getattr(self, f.name)[index] for f in fields(self)}
         return Batch(**{k: v[:, :longest] if v.ndim == 2 else v for k, v in picked.items()})
 
+    @property
+    def longest(self) -> Tensor:
+        """int64 [E]: length of each trajectory's longest row."""
+        episodes, index = self.episode.unique_consecutive(return_inverse=True)
+        return self.lengths.new_zeros(len(episodes)).scatter_reduce(0, index, self.lengths, "amax")
+
     def rows_of(self, episodes: Tensor) -> Tensor:
         """Row indices of some trajectories (by their place in the batch), in that order."""
         _, counts = self.episode.unique_consecutive(return_counts=True)
@@ -191,8 +197,7 @@ def micro_batches(batch: Batch, budget: int) -> Iterator[Tensor]:
     _, counts = batch.episode.unique_consecutive(return_counts=True)
     ends = counts.cumsum(0).tolist()
     rows = [range(end - count, end) for end, count in zip(ends, counts.tolist(), strict=True)]
-    lengths = batch.lengths.tolist()
-    width = [max(1, *(lengths[r] for r in of), 1) for of in rows]
+    width = batch.longest.clamp_min(1).tolist()
     picked: list[int] = []
     widest = 0
     for e in sorted(range(len(rows)), key=lambda e: -width[e]):

@@ -4,6 +4,9 @@ A checkpoint is written into a folder of another name, flushed to disk and then 
 folder called ``000120`` is always whole. It holds the model (or its adapter) and tokenizer as
 ``from_pretrained`` reads them, the critic, the optimiser and the counters. Random states are not
 saved: every draw of iteration i comes from a generator seeded by (seed, i).
+
+Of several processes one writes, and the weights are put together before: any number of processes
+can go on from a checkpoint.
 """
 
 import json
@@ -21,6 +24,7 @@ from safetensors import SafetensorError
 
 from starpo_plugin.lora import BASE
 from starpo_plugin.policy import Policy
+from starpo_plugin.processes import Processes, plain, shard_state
 
 VERSION = 1
 
@@ -44,33 +48,47 @@ def save(
     optimizer: torch.optim.Optimizer,
     counters: dict[str, int],
     keep: int,
+    processes: Processes | None = None,
 ) -> Path:
     """Write the checkpoint of ``iteration`` and delete all but iteration 0 and the newest ``keep``.
 
+    Of several ``processes`` all call this, and go on when it is written.
+
     Raises ``CheckpointError`` when it can't be written; earlier checkpoints are untouched.
     """
+    processes = processes or Processes()
     final = folder / f"{iteration:06d}"
-    with _writing(folder, final) as draft:
+    with _writing(folder, final, processes) as draft:
         policy.save(draft)
-        torch.save(optimizer.state_dict(), draft / "optimizer.pt")
-        state = {"version": VERSION, "iteration": iteration, **counters}
-        (draft / "state.json").write_text(json.dumps(state))
-    for number, old in checkpoints(folder)[:-keep]:
-        if number > 0:
-            doomed = folder / f".old-{old.name}"
-            old.rename(doomed)  # a half-deleted folder must not carry a checkpoint's name
-            shutil.rmtree(doomed)
+        optimizer_state = plain(optimizer.state_dict())
+        if draft is not None:
+            torch.save(optimizer_state, draft / "optimizer.pt")
+            state = {"version": VERSION, "iteration": iteration, **counters}
+            (draft / "state.json").write_text(json.dumps(state))
+    if processes.first:
+        _forget(checkpoints(folder)[:-keep])
+    processes.wait()
     return final
 
 
-def save_base(folder: Path, policy: Policy) -> Path:
+def _forget(old: list[tuple[int, Path]]) -> None:
+    for number, path in old:
+        if number > 0:
+            doomed = path.with_name(f".old-{path.name}")
+            path.rename(doomed)  # a half-deleted folder must not carry a checkpoint's name
+            shutil.rmtree(doomed)
+
+
+def save_base(folder: Path, policy: Policy, processes: Processes | None = None) -> Path:
     """Write the model that a run's adapters belong to, where it is saved nowhere else.
 
     Raises ``CheckpointError`` when it can't be written.
     """
+    processes = processes or Processes()
     final = folder / BASE
-    with _writing(folder, final) as draft:
+    with _writing(folder, final, processes) as draft:
         policy.save(draft)
+    processes.wait()
     return final
 
 
@@ -80,6 +98,7 @@ def load_state(path: Path, optimizer: torch.optim.Optimizer) -> dict[str, int]:
     try:
         saved = torch.load(path / "optimizer.pt", map_location="cpu", weights_only=True)
         optimizer.load_state_dict(saved)
+        shard_state(optimizer)
     except (OSError, ValueError, KeyError, RuntimeError) as error:
         raise CheckpointError(f"optimiser of checkpoint {path} can't be read: {error}") from error
     return state
@@ -99,7 +118,11 @@ def read_state(path: Path) -> dict[str, int]:
 
 
 @contextmanager
-def _writing(folder: Path, final: Path) -> Iterator[Path]:
+def _writing(folder: Path, final: Path, processes: Processes) -> Iterator[Path | None]:
+    """Give the process that writes a folder to write into, which is then ``final``."""
+    if not processes.first:
+        yield None
+        return
     draft = folder / f".new-{final.name}"
     try:
         for stale in folder.glob(".*-*") if folder.is_dir() else ():

@@ -32,6 +32,8 @@ class TrainConfig:
     """auto (a CUDA GPU if there is one), cpu, or cuda."""
     precision: Literal["no", "bf16"] = "no"
     """bf16 runs the update in bfloat16 autocast."""
+    tracker: Literal["tensorboard", "wandb", "trackio", "none"] = "tensorboard"
+    """Where metrics are shown besides the run's own folder. wandb and trackio are extras."""
 
     # --- data ---
     save_rollouts: int = 20
@@ -302,6 +304,7 @@ class TrainConfig:
             "format": FORMATS,
             "scale_by_kept": KEPT_SCALES,
             "device": ("auto", "cpu", "cuda"),
+            "tracker": ("tensorboard", "wandb", "trackio", "none"),
             "old_logprobs": ("recomputed", "sampler"),
         }
         functions = {

@@ -7,6 +7,7 @@ import torch
 
 from starpo_plugin.config import TrainConfig, parse_args
 from starpo_plugin.policy import Policy
+from starpo_plugin.processes import Processes
 from starpo_plugin.rollout import Rollouts, Sampling
 from starpo_plugin.tokens import ChatTokens
 from starpo_plugin.trajectory import Trajectory
@@ -32,10 +33,16 @@ class Evaluator:
         tokens: its chat template.
         config: the run's: ``eval_args``, ``eval_episodes``, ``eval_temperature``.
         seed: first of the levels' seeds.
+        processes: among which the episodes are shared out; the default is this one alone.
     """
 
     def __init__(
-        self, policy: Policy, tokens: ChatTokens, config: TrainConfig, seed: int = EVAL_SEED
+        self,
+        policy: Policy,
+        tokens: ChatTokens,
+        config: TrainConfig,
+        seed: int = EVAL_SEED,
+        processes: Processes | None = None,
     ) -> None:
         self._config = config
         self._seed = seed
@@ -44,6 +51,7 @@ class Evaluator:
             tokens,
             config.episodes(),
             Sampling(config.max_reply_tokens, config.max_tokens, config.eval_temperature),
+            processes=processes,
             **parse_args(config.eval_args),
         )
 

@@ -19,6 +19,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from starpo_plugin.config import TrainConfig
+from starpo_plugin.processes import plain
 
 POLICY, CRITIC = "policy", "critic"
 CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
@@ -135,9 +136,14 @@ class Adapters:
         for key, tensor in own.items():
             tensor.copy_(tensors[key])
 
-    def save(self, folder: Path) -> None:
-        """Write the policy's adapter, and which model it belongs to, as peft does."""
-        tensors = {f"{_PREFIX}{k}": t.contiguous() for k, t in self.tensors(POLICY).items()}
+    def save(self, folder: Path | None) -> None:
+        """Write the policy's adapter, and which model it belongs to, as peft does; ``None`` as for
+        ``Policy.save``.
+        """
+        weights = plain(self.tensors(POLICY))
+        if folder is None:
+            return
+        tensors = {f"{_PREFIX}{k}": t.contiguous() for k, t in weights.items()}
         save_file(tensors, folder / WEIGHTS, metadata={"format": "pt"})
         self.config.target_modules = sorted(self.config.target_modules or ())  # sets have no order
         self.config.save_pretrained(str(folder))

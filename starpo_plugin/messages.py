@@ -8,13 +8,14 @@ from starpo_plugin.config import TrainConfig
 from starpo_plugin.run_folder import RunFolder
 
 
-def announce(console: Console, config: TrainConfig) -> None:
+def announce(console: Console, config: TrainConfig, processes: int = 1) -> None:
     """Say what run begins, and what will keep it from learning."""
     episodes = f"{config.iterations} iterations of {config.groups} x {config.members} episodes"
     if config.from_data:
         stored = " ".join(config.from_data)
         episodes = f"{config.iterations} iterations of {config.groups} groups stored in {stored}"
     line = f"{config.env}, model {config.model}, {config.advantage}: {episodes}, into {config.run}"
+    line += f", by {processes} processes" if processes > 1 else ""
     console.print(line, soft_wrap=True, markup=False, style="bold")
     if config.model == "tiny" and config.actor_lr < 1e-5:
         console.print(

@@ -16,6 +16,7 @@ from starpo_plugin import lora
 from starpo_plugin.batch import Batch
 from starpo_plugin.lora import Adapters, LoraShape
 from starpo_plugin.losses import entropy
+from starpo_plugin.processes import plain
 
 CriticKind = Literal["none", "shared", "separate", "lora"]
 
@@ -117,16 +118,24 @@ class Policy(nn.Module):
             values = _at_least_single(values)
         return Scores(*(_scatter(x, sampled) for x in (logprobs, entropies, values)))
 
-    def save(self, folder: Path) -> None:
+    def save(self, folder: Path | None) -> None:
         """Save model (or adapter) and tokenizer as ``from_pretrained`` reads them, and the critic
         beside them.
+
+        ``None`` writes nothing: sharded weights are put together by all processes, one of which
+        writes.
         """
+        critic = plain(self._critic_tensors())
         if self.adapters is None:
-            self.model.save_pretrained(folder)
+            weights = plain(self.model.state_dict())
+            if folder is not None:
+                self.model.save_pretrained(folder, state_dict=weights)
         else:
             self.adapters.save(folder)
+        if folder is None:
+            return
         self.tokenizer.save_pretrained(folder)
-        if tensors := {k: t.contiguous() for k, t in self._critic_tensors().items()}:
+        if tensors := {k: t.contiguous() for k, t in critic.items()}:
             save_file(tensors, folder / "critic.safetensors")
 
     def restore(self, folder: Path) -> None:

@@ -6,10 +6,12 @@ from typing import Any
 
 import torch
 
+from starpo_plugin.checkpoint import generator_for
 from starpo_plugin.context import next_prompt
 from starpo_plugin.engine import Engine, Sampled
 from starpo_plugin.episode import EpisodeSpec
 from starpo_plugin.policy import Policy
+from starpo_plugin.processes import Processes
 from starpo_plugin.sections import is_unclosed, token_sections
 from starpo_plugin.shaping import Shaping
 from starpo_plugin.tokens import ChatTokens
@@ -40,6 +42,7 @@ class _Episode:
     system: str
     message: str
     prompt_ids: list[int]
+    noise: torch.Generator
     turns: list[Turn] = field(default_factory=list)
     end: End | None = None
     success: bool = False
@@ -56,6 +59,7 @@ class Rollouts:
         sampling: how replies are drawn.
         keep_cache: see ``Engine``.
         shaping: what turns are rewarded with; the default is the environment's own reward.
+        processes: among which the groups are shared out; the default is this one alone.
         **env_kwargs: over ``spec.env_kwargs`` (evaluation: another split).
     """
 
@@ -67,6 +71,7 @@ class Rollouts:
         sampling: Sampling,
         keep_cache: bool = True,
         shaping: Shaping | None = None,
+        processes: Processes | None = None,
         **env_kwargs: Any,
     ) -> None:
         sections = [spec.protocol.tag(s) for s in spec.protocol.sections]
@@ -74,6 +79,7 @@ class Rollouts:
         self._policy, self._tokens, self._spec = policy, tokens, spec
         self._sampling, self._keep_cache = sampling, keep_cache
         self._shaping = shaping or Shaping()
+        self._processes = processes or Processes()
         self._env_kwargs = env_kwargs
         self._envs: list[ChatEnv] = []
 
@@ -90,14 +96,28 @@ class Rollouts:
         Args:
             seeds: environment seeds, one per group.
             members: rollouts per group: one start, each with its own luck.
-            generator: source of the sampler's noise (CPU).
-            progress: called with (episodes over, episodes) after each turn.
-            on_turn: called with every turn as soon as it was played.
+            generator: source of the sampler's noise (CPU). Each episode has noise of its own, so
+                that no other episode changes what it says.
+            progress: called with (episodes over, episodes) of this process after each turn.
+            on_turn: called with every turn of this process as soon as it was played.
 
         Returns:
-            len(seeds) * members trajectories, in order of group, then member.
+            len(seeds) * members trajectories, in order of group, then member; in every process all
+            of them.
         """
-        episodes = self._open(seeds, members)
+        luck = int(torch.randint(2**62, (), generator=generator))
+        episodes = self._open(seeds, members, luck)
+        with self._processes.whole(self._policy):
+            self._play_all(episodes, members, progress, on_turn)
+        return self._processes.gather([self._trajectory(e) for e in episodes])
+
+    def _play_all(
+        self,
+        episodes: Sequence[_Episode],
+        members: int,
+        progress: Callable[[int, int], None] | None,
+        on_turn: Callable[[Turn], None] | None,
+    ) -> None:
         engine = Engine(self._policy, self._tokens.end_ids, self._tokens.pad_id, self._keep_cache)
         training = self._policy.training
         self._policy.eval()
@@ -106,7 +126,8 @@ class Rollouts:
         engine.start([e.prompt_ids for e in alive[::members]], members)
         while alive:
             limits = [self._room(length) for length in engine.lengths]
-            noise = torch.rand(len(alive), max(limits), generator=generator)
+            longest = self._sampling.max_reply_tokens
+            noise = torch.stack([torch.rand(longest, generator=e.noise) for e in alive])
             replies = engine.reply(limits, noise, self._sampling.temperature)
             lengths = engine.lengths
             for episode, sampled, length in zip(alive, replies, lengths, strict=True):
@@ -124,17 +145,18 @@ class Rollouts:
             if progress is not None:
                 progress(len(episodes) - len(alive), len(episodes))
         self._policy.train(training)
-        return [self._trajectory(e) for e in episodes]
 
-    def _open(self, seeds: Sequence[int], members: int) -> list[_Episode]:
-        while len(self._envs) < len(seeds) * members:
+    def _open(self, seeds: Sequence[int], members: int, luck: int) -> list[_Episode]:
+        """Begin the episodes of this process's share of the groups."""
+        pairs = [(g, m) for g in self._processes.part(len(seeds)) for m in range(members)]
+        while len(self._envs) < len(pairs):
             self._envs.append(self._spec.make(**self._env_kwargs))
         episodes = []
-        pairs = [(g, m) for g in range(len(seeds)) for m in range(members)]
         for env, (group, member) in zip(self._envs, pairs, strict=False):
             seed = int(seeds[group])
             message, info = env.reset(seed=seed, options={"noise_seed": member})
-            episode = _Episode(env, seed, group, member, info["system"], message, [])
+            noise = generator_for(luck, group, member)
+            episode = _Episode(env, seed, group, member, info["system"], message, [], noise)
             episode.prompt_ids = self._prompt(episode)
             if self._room(len(episode.prompt_ids)) == 0:
                 episode.end = "out_of_tokens"

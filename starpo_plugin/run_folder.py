@@ -15,6 +15,7 @@ from typing import Any
 from starpo_plugin.config import TrainConfig, from_dict, to_dict
 from starpo_plugin.echo_trap import TrapWarning
 from starpo_plugin.trajectory import Trajectory
+from starpo_plugin.trajectory_file import Origin, write
 from text_envs.agents import Score
 
 SAMPLES = 4
@@ -26,10 +27,12 @@ class RunFolder:
 
     Args:
         path: the folder.
+        writes: whether this process writes; of several only one does, and all read.
     """
 
-    def __init__(self, path: str | Path) -> None:
+    def __init__(self, path: str | Path, writes: bool = True) -> None:
         self.path = Path(path)
+        self.writes = writes
         self.checkpoints = self.path / "checkpoints"
 
     def create(self, config: TrainConfig) -> None:
@@ -41,7 +44,8 @@ class RunFolder:
                 f"run folder {self.path} already holds a run: go on with --resume"
                 f" {self.path}, or choose another folder with --run"
             )
-        self.path.mkdir(parents=True, exist_ok=True)
+        if self.writes:
+            self.path.mkdir(parents=True, exist_ok=True)
         self.write_config(config)
 
     def write_config(self, config: TrainConfig) -> None:
@@ -58,6 +62,8 @@ class RunFolder:
 
     def forget_after(self, iteration: int) -> None:
         """Drop lines later than ``iteration``: the resumed run writes them again."""
+        if not self.writes:
+            return
         for name in ("metrics.jsonl", "evals.jsonl", "samples.jsonl", "warnings.jsonl"):
             kept = [r for r in self.read(name) if r["iteration"] <= iteration]
             if (self.path / name).exists():
@@ -108,9 +114,10 @@ class RunFolder:
         """Write what random policy and oracle reach."""
         self._write_json("yardsticks.json", {k: score_dict(s) for k, s in scores.items()})
 
-    def rollouts(self, iteration: int) -> Path:
-        """Where an iteration's trajectories are stored."""
-        return self.path / "rollouts" / f"{iteration:06d}"
+    def rollouts(self, iteration: int, played: Sequence[Trajectory], origin: Origin) -> None:
+        """Store an iteration's trajectories."""
+        if self.writes:
+            write(self.path / "rollouts" / f"{iteration:06d}", played, origin)
 
     def keep_data(self, digests: dict[str, str]) -> None:
         """Write which stored trajectories are trained on: path -> digest."""
@@ -122,13 +129,15 @@ class RunFolder:
         return json.loads(path.read_text()) if path.exists() else {}
 
     def _append(self, name: str, record: dict[str, Any]) -> None:
-        with (self.path / name).open("a", encoding="utf-8") as file:
-            file.write(json.dumps(record) + "\n")
+        if self.writes:
+            with (self.path / name).open("a", encoding="utf-8") as file:
+                file.write(json.dumps(record) + "\n")
 
     def _write_json(self, name: str, value: Any) -> None:
-        draft = self.path / f".{name}"
-        draft.write_text(json.dumps(value, indent=2) + "\n")
-        draft.replace(self.path / name)
+        if self.writes:
+            draft = self.path / f".{name}"
+            draft.write_text(json.dumps(value, indent=2) + "\n")
+            draft.replace(self.path / name)
 
 
 def score_dict(score: Score) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from typing import Any, Protocol
 import torch
 from accelerate import Accelerator
 from accelerate.utils import ProjectConfiguration
+from accelerate.utils.fsdp_utils import disable_fsdp_ram_efficient_loading
 
 from starpo_plugin import checkpoint, mutual_information
 from starpo_plugin.batch import collate
@@ -30,13 +31,15 @@ from starpo_plugin.filters import FILTERS, group_scores, scale_by_kept
 from starpo_plugin.lora import LoraShape, base_of, is_adapter
 from starpo_plugin.offline import StoredData, open_data
 from starpo_plugin.policy import Policy, load_model
+from starpo_plugin.processes import Processes
 from starpo_plugin.rollout import Rollouts, Sampling
 from starpo_plugin.run_folder import RunFolder
 from starpo_plugin.shaping import shaping
 from starpo_plugin.tiny import TinyShape, tiny_model, tiny_tokenizer
 from starpo_plugin.tokens import ChatTokens
+from starpo_plugin.trackers import begin_tracker, check_tracker
 from starpo_plugin.trajectory import Trajectory
-from starpo_plugin.trajectory_file import Origin, vocabulary_of, write
+from starpo_plugin.trajectory_file import Origin, vocabulary_of
 from starpo_plugin.update import Learner
 from starpo_plugin.warmup import corpus, imitate
 from text_envs.agents import Score
@@ -90,25 +93,29 @@ def train(config: TrainConfig, watcher: Watcher | None = None, resume: bool = Fa
     over; ``RunFolder.stopped_for`` tells the two apart.
     """
     config.check()
-    watcher = watcher or Silent()
-    folder = RunFolder(config.run)
+    check_tracker(config)
+    processes = _processes(config)
+    watcher = watcher if watcher is not None and processes.first else Silent()
+    folder = RunFolder(config.run, processes.first)
     data = open_data(config, folder, resume) if config.from_data else None
     if not resume:
         folder.create(config)
-    accelerator = _accelerator(config)
-    run = _begin(config, folder, accelerator, watcher, data)
+    begin_tracker(processes.accelerator, config)
+    run = _begin(config, folder, processes, watcher, data)
     rollouts = Rollouts(
         run.policy,
         run.tokens,
         config.episodes(),
         Sampling(config.max_reply_tokens, config.max_tokens, config.temperature),
         shaping=shaping(config),
+        processes=processes,
         **parse_args(config.train_args),
     )
-    evaluator = Evaluator(run.policy, run.tokens, config)
+    evaluator = Evaluator(run.policy, run.tokens, config, processes=processes)
     if run.iteration == 0:
-        folder.yardsticks(_measure_yardsticks(config, watcher))
-        _evaluate(evaluator, folder, accelerator, 0, "start", watcher)
+        if processes.first:
+            folder.yardsticks(_measure_yardsticks(config, watcher))
+        _evaluate(evaluator, folder, processes, 0, "start", watcher)
     monitor = EchoTrapMonitor()
     for line in folder.read("metrics.jsonl"):  # as if it had never stopped
         monitor.update(line["iteration"], line)
@@ -142,22 +149,24 @@ def train(config: TrainConfig, watcher: Watcher | None = None, resume: bool = Fa
         if "mi" in metrics:
             seconds["mutual_information"] = measured - sampled
         folder.metrics(iteration, metrics, seconds)
-        accelerator.log({**metrics, **{f"seconds/{k}": v for k, v in seconds.items()}}, iteration)
+        shown = {**metrics, **{f"seconds/{k}": v for k, v in seconds.items()}}
+        processes.accelerator.log(shown, iteration)
         whose = "success" if data is None else "success of the data"
         watcher.step(iteration, f"{whose} {metrics['success']:.0%}")
         warnings = monitor.update(iteration, metrics) if config.monitor else []
-        stops = _warn(warnings, folder, accelerator, config, watcher)
+        stops = _warn(warnings, folder, processes, config, watcher)
         last = stops or iteration == config.iterations
         every = config.save_rollouts if data is None else 0
         if every and (last or iteration % every == 0):
-            write(folder.rollouts(iteration), played, _origin(config, iteration, run.tokens))
+            folder.rollouts(iteration, played, _origin(config, iteration, run.tokens))
         if last or iteration % config.eval_every == 0:
-            _evaluate(evaluator, folder, accelerator, iteration, f"iteration {iteration}", watcher)
+            _evaluate(evaluator, folder, processes, iteration, f"iteration {iteration}", watcher)
         if last or iteration % config.save_every == 0:
             run.save(iteration, folder, config)
         if stops:
             break
-    accelerator.end_training()
+    for tracker in processes.accelerator.trackers:  # the processes may yet be for something else
+        tracker.finish()
     return checkpoint.checkpoints(folder.checkpoints)[-1][1]
 
 
@@ -175,7 +184,7 @@ def select(played: Sequence[Trajectory], config: TrainConfig) -> tuple[list[Traj
 def _warn(
     warnings: Sequence[TrapWarning],
     folder: RunFolder,
-    accelerator: Accelerator,
+    processes: Processes,
     config: TrainConfig,
     watcher: Watcher,
 ) -> bool:
@@ -184,7 +193,7 @@ def _warn(
     for warning in warnings:
         early = config.early_stop and warning.stops and warning.iteration < config.iterations
         folder.warning(warning, early)
-        accelerator.log({f"warning/{warning.signal}": warning.value}, warning.iteration)
+        processes.accelerator.log({f"warning/{warning.signal}": warning.value}, warning.iteration)
         watcher.warned(warning, early)
         stopping |= early
     return stopping
@@ -214,6 +223,7 @@ class _Run:
             self.learner.optimizer,
             counters,
             config.keep,
+            self.learner.processes,
         )
 
 
@@ -222,35 +232,34 @@ def _origin(config: TrainConfig, iteration: int, tokens: ChatTokens) -> Origin:
     return Origin(iteration, vocabulary_of(tokens.tokenizer), arguments, to_dict(config))
 
 
-def _accelerator(config: TrainConfig) -> Accelerator:
-    device_of(config)  # refuses one that isn't there
-    project = ProjectConfiguration(project_dir=config.run, logging_dir=config.run)
+def _processes(config: TrainConfig) -> Processes:
+    disable_fsdp_ram_efficient_loading()  # weights that only the first process would have
     accelerator = Accelerator(
-        cpu=config.device == "cpu",
+        cpu=device_of(config).type == "cpu",
         mixed_precision=config.precision,
-        log_with="tensorboard",
-        project_config=project,
+        log_with=None if config.tracker == "none" else config.tracker,
+        project_config=ProjectConfiguration(project_dir=config.run, logging_dir=config.run),
     )
-    accelerator.init_trackers("tensorboard")
-    return accelerator
+    return Processes(accelerator)
 
 
 def _begin(
     config: TrainConfig,
     folder: RunFolder,
-    accelerator: Accelerator,
+    processes: Processes,
     watcher: Watcher,
     data: StoredData | None,
 ) -> _Run:
     saved = checkpoint.checkpoints(folder.checkpoints)
     iteration, path = saved[-1] if saved else (0, None)
-    policy = _start(config, folder, accelerator, watcher) if path is None else _saved(config, path)
-    policy.to(accelerator.device)
+    processes.wait()  # until each knows whether the run has begun
+    policy = _start(config, folder, processes, watcher) if path is None else _saved(config, path)
+    policy = processes.place(policy)
     if data is not None:
         data.check(policy)
         folder.keep_data(data.digests)
     optimizer = _optimizer(policy, config)
-    learner = Learner(policy, None, config, optimizer, accelerator.backward)
+    learner = Learner(policy, None, config, optimizer, processes.backward, processes)
     run = _Run(policy, ChatTokens(policy.tokenizer), learner, iteration)
     if path is None:
         run.save(0, folder, config)
@@ -259,24 +268,26 @@ def _begin(
         run.learner.bad_updates = counters["bad_updates"]
         run.learner.bad_in_a_row = counters["bad_in_a_row"]
     folder.forget_after(run.iteration or -1)  # a run that is at 0 evaluates its start again
+    processes.wait()
     if config.kl_coef and policy.adapters is not None:
         run.learner.reference = policy.reference
     elif config.kl_coef:
         start = Policy(*load_model(str(folder.checkpoints / "000000")))
-        run.learner.reference = start.to(accelerator.device).requires_grad_(False)
+        run.learner.reference = processes.place(start.requires_grad_(False))
     return run
 
 
 def _start(
-    config: TrainConfig, folder: RunFolder, accelerator: Accelerator, watcher: Watcher
+    config: TrainConfig, folder: RunFolder, processes: Processes, watcher: Watcher
 ) -> Policy:
     """Make the policy of a run's first iteration: model, imitation, then critic and adapters."""
-    policy = Policy(*start_model(config)).to(accelerator.device)
+    policy = Policy(*start_model(config))
     if config.warmup_updates:
-        warm_up(policy, ChatTokens(policy.tokenizer), config, watcher)
+        policy.to(processes.accelerator.device)
+        warm_up(policy, ChatTokens(policy.tokenizer), config, watcher, processes)
     nowhere = config.model == "tiny" or config.warmup_updates or is_adapter(config.model)
     if config.lora_rank and nowhere:
-        policy.model.name_or_path = str(checkpoint.save_base(folder.checkpoints, policy))
+        policy.model.name_or_path = str(checkpoint.save_base(folder.checkpoints, policy, processes))
     return _trained(config, policy.model, policy.tokenizer)
 
 
@@ -307,7 +318,13 @@ def start_model(config: TrainConfig) -> tuple[Any, Any]:
     return tiny_model(tokenizer, config.seed, shape), tokenizer
 
 
-def warm_up(policy: Policy, tokens: ChatTokens, config: TrainConfig, watcher: Watcher) -> None:
+def warm_up(
+    policy: Policy,
+    tokens: ChatTokens,
+    config: TrainConfig,
+    watcher: Watcher,
+    processes: Processes | None = None,
+) -> None:
     """Imitate the oracle as the configuration says."""
     watcher.stage("imitation", config.warmup_updates)
     imitate(
@@ -322,6 +339,7 @@ def warm_up(policy: Policy, tokens: ChatTokens, config: TrainConfig, watcher: Wa
         moves_per_turn=config.warmup_moves,
         micro_batch_tokens=config.micro_batch_tokens,
         progress=lambda done, loss: watcher.step(done, f"loss {loss:.3f}"),
+        processes=processes,
         **parse_args(config.train_args),
     )
 
@@ -356,14 +374,14 @@ def _measure_yardsticks(config: TrainConfig, watcher: Watcher) -> dict[str, Scor
 def _evaluate(
     evaluator: Evaluator,
     folder: RunFolder,
-    accelerator: Accelerator,
+    processes: Processes,
     iteration: int,
     name: str,
     watcher: Watcher,
 ) -> None:
     score, played = evaluator.run(watcher.episodes)
     folder.evaluation(iteration, score, played)
-    accelerator.log(
+    processes.accelerator.log(
         {"eval/success": score.success_rate, "eval/return": score.mean_return}, iteration
     )
     watcher.evaluated(name, score)

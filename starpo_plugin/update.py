@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from starpo_plugin.advantages import ADVANTAGES, Estimate, turn_ends, turn_sum, whiten
-from starpo_plugin.batch import Batch, micro_batches
+from starpo_plugin.batch import Batch
 from starpo_plugin.choices import choose
 from starpo_plugin.config import TrainConfig
 from starpo_plugin.losses import (
@@ -28,6 +28,7 @@ from starpo_plugin.losses import (
 from starpo_plugin.masks import advantage_mask, loss_mask, move_rewards, spread
 from starpo_plugin.packing import Packing
 from starpo_plugin.policy import Policy, Scores
+from starpo_plugin.processes import Processes, plain
 
 Metrics = dict[str, float]
 Scorer = Callable[[Batch, float], Scores]
@@ -63,6 +64,7 @@ class Learner:
         config: the run's.
         optimizer: over the policy's parameters.
         backward: how a loss is propagated (accelerate's).
+        processes: among which a batch's rows are shared out; each has the whole batch.
     """
 
     policy: Policy
@@ -70,6 +72,7 @@ class Learner:
     config: TrainConfig
     optimizer: torch.optim.Optimizer
     backward: Callable[[Tensor], None] = torch.Tensor.backward
+    processes: Processes = field(default_factory=Processes)
     bad_in_a_row: int = 0
     bad_updates: int = 0
     """Updates that were skipped because their loss or gradient was not finite."""
@@ -154,11 +157,12 @@ class Learner:
     def score(self, batch: Batch, scorer: Scorer | None = None) -> Scores:
         """Score a batch of any size under the present weights, or by another scorer."""
         whole = Scores(*(torch.zeros_like(batch.rewards) for _ in Scores._fields))
-        for rows in micro_batches(batch, self.config.micro_batch_tokens):
+        budget = self.config.micro_batch_tokens
+        for rows, weight in self.processes.micro_batches(batch, budget):
             part = (scorer or self.policy)(batch.rows(rows), self.config.temperature)
             for full, piece in zip(whole, part, strict=True):
-                full[rows, : piece.shape[1]] = piece
-        return whole
+                full[rows, : piece.shape[1]] += weight * piece
+        return Scores(*map(self.processes.sum, whole))
 
     def _turn_kl(
         self, batch: Batch, logprobs: Tensor, reference: Tensor, trained: Tensor
@@ -183,9 +187,15 @@ class Learner:
             critic_totals = total(estimate.value_mask)
         sums: dict[str, float] = defaultdict(float)
         self.optimizer.zero_grad(set_to_none=True)
-        for picked in micro_batches(mini_batch, config.micro_batch_tokens):
-            loss = self._loss(batch, targets, rows[picked], totals, critic_totals, sums)
-            self.backward(loss)
+        shares = self.processes.micro_batches(mini_batch, config.micro_batch_tokens)
+        for picked, weight in shares:
+            own: dict[str, float] = defaultdict(float)
+            loss = self._loss(batch, targets, rows[picked], totals, critic_totals, own)
+            self.backward(weight * loss)
+            for name, value in own.items():
+                sums[name] += weight * value
+        self.processes.sum_gradients(self.policy.parameters())
+        sums = self.processes.total(sums)
         # apart, so that a critic far off does not shrink the policy's step
         sums["grad_norm"] = self._clip(self.policy.actor_parameters())
         if self.policy.critic_head is not None:
@@ -254,7 +264,11 @@ class Learner:
         return loss
 
     def _clip(self, parameters: Iterable[torch.nn.Parameter]) -> float:
-        return float(torch.nn.utils.clip_grad_norm_(parameters, self.config.grad_clip))
+        trained = list(parameters)
+        norm = torch.nn.utils.get_total_norm([p.grad for p in trained if p.grad is not None])
+        norm = plain(norm)
+        torch.nn.utils.clip_grads_with_norm_(trained, self.config.grad_clip, norm)
+        return float(norm)
 
     def _skip(self, sums: dict[str, float]) -> None:
         self.optimizer.zero_grad(set_to_none=True)

@@ -12,11 +12,12 @@ from typing import Any, Literal
 import numpy as np
 import torch
 
-from starpo_plugin.batch import Batch, collate, micro_batches
+from starpo_plugin.batch import Batch, collate
 from starpo_plugin.context import next_prompt
 from starpo_plugin.episode import EpisodeSpec
 from starpo_plugin.losses import AGGREGATIONS, count
 from starpo_plugin.policy import Policy
+from starpo_plugin.processes import Processes
 from starpo_plugin.tokens import ChatTokens
 from starpo_plugin.trajectory import Trajectory, Turn
 from text_envs.chat import ChatEnv
@@ -177,6 +178,7 @@ def imitate(
     moves_per_turn: int = 0,
     micro_batch_tokens: int = 4096,
     progress: Callable[[int, float], None] | None = None,
+    processes: Processes | None = None,
     **env_kwargs: Any,
 ) -> None:
     """Train on demonstrations: cross-entropy on the tokens that the policy is to write.
@@ -194,8 +196,10 @@ def imitate(
         moves_per_turn: see ``demonstrations``.
         micro_batch_tokens: as in ``TrainConfig``.
         progress: called with (updates done, loss).
+        processes: among which a batch's rows are shared out; the weights are whole in each.
         **env_kwargs: over ``spec.env_kwargs``.
     """
+    processes = processes or Processes()
     optimizers = _optimizers(policy.model, lr)
     source = demonstrations(spec, seed, thought, moves_per_turn, **env_kwargs)
     policy.train()
@@ -205,14 +209,16 @@ def imitate(
         batch = _next_batch(source, tokens, spec, batch_size).to(policy.device)
         totals, total_loss = count(batch.mask, max_length=1), 0.0
         policy.zero_grad(set_to_none=True)
-        for rows in micro_batches(batch, micro_batch_tokens):
+        for rows, weight in processes.micro_batches(batch, micro_batch_tokens):
             part = batch.rows(rows)
-            loss = -AGGREGATIONS["token-mean"](policy(part).logprobs, part.mask, totals)
+            loss = -weight * AGGREGATIONS["token-mean"](policy(part).logprobs, part.mask, totals)
             loss.backward()
             total_loss += float(loss.detach())
+        processes.sum_gradients(policy.parameters())
         torch.nn.utils.clip_grad_norm_(policy.model.parameters(), 1.0)
         for optimizer in optimizers:
             optimizer.step()
+        total_loss = processes.total({"loss": total_loss})["loss"]
         if progress is not None:
             progress(step + 1, total_loss)
 
