@@ -6,16 +6,18 @@ that a model which writes it well has read the board and planned.
 """
 
 import copy
-from collections.abc import Callable, Iterator, Mapping
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
 from typing import Any, Literal
 
 import numpy as np
 import torch
 
-from starpo_plugin.batch import Batch, collate
+from starpo_plugin.batch import Batch, collate, micro_batches
 from starpo_plugin.context import next_prompt
 from starpo_plugin.episode import EpisodeSpec
-from starpo_plugin.losses import AGGREGATIONS, count
+from starpo_plugin.losses import AGGREGATIONS, Totals
 from starpo_plugin.policy import Policy
 from starpo_plugin.processes import Processes
 from starpo_plugin.tokens import ChatTokens
@@ -127,29 +129,27 @@ def demonstrations(
     seed: int,
     thought: Thought = "facts",
     moves_per_turn: int = 0,
+    numbers: Iterable[int] | None = None,
     **env_kwargs: Any,
 ) -> Iterator[Demonstration]:
-    """Endless demonstrations on levels drawn from ``seed``.
+    """Demonstrations on levels drawn from ``seed``: those of the given ``numbers``, or endless ones
+    from 0 on. One does not depend on the others.
 
     A turn plays from one to ``moves_per_turn`` moves, drawn evenly; with 0 it always plays as many
     as the budget of moves and turns asks for.
     """
     env = spec.make(**env_kwargs)
-    rng = np.random.default_rng(seed)
     most = min(
         moves_per_turn or -(-spec.max_actions // spec.max_turns),
         spec.protocol.max_actions_per_turn,
     )
     least = 1 if moves_per_turn else most
-
-    def pace() -> int:
-        return int(rng.integers(least, most + 1))
-
-    while True:
-        for level in rng.integers(2**31, size=256).tolist():
-            shown = demonstrate(env, level, pace, thought)
-            if shown is not None:
-                yield shown
+    for number in itertools.count() if numbers is None else numbers:
+        rng, shown = np.random.default_rng((seed, number)), None
+        pace = partial(rng.integers, least, most + 1)
+        while shown is None:  # a start that the oracle has no plan for gives way to another
+            shown = demonstrate(env, int(rng.integers(2**31)), pace, thought)
+        yield shown
 
 
 def as_trajectory(shown: Demonstration, tokens: ChatTokens, spec: EpisodeSpec) -> Trajectory:
@@ -196,20 +196,25 @@ def imitate(
         moves_per_turn: see ``demonstrations``.
         micro_batch_tokens: as in ``TrainConfig``.
         progress: called with (updates done, loss).
-        processes: among which a batch's rows are shared out; the weights are whole in each.
+        processes: among which a batch's demonstrations are shared out; the weights are whole in
+            each.
         **env_kwargs: over ``spec.env_kwargs``.
     """
     processes = processes or Processes()
     optimizers = _optimizers(policy.model, lr)
-    source = demonstrations(spec, seed, thought, moves_per_turn, **env_kwargs)
+    own = processes.part(batch_size) or range(1)  # a gradient that the others wait for
+    weight = 1.0 if processes.part(batch_size) else 0.0
+    numbers = (step * batch_size + n for step in range(updates) for n in own)
+    source = demonstrations(spec, seed, thought, moves_per_turn, numbers, **env_kwargs)
     policy.train()
     for step in range(updates):
         for group in (g for o in optimizers for g in o.param_groups):
             group["lr"] = group["initial_lr"] * _schedule(step, updates)
-        batch = _next_batch(source, tokens, spec, batch_size).to(policy.device)
-        totals, total_loss = count(batch.mask, max_length=1), 0.0
+        batch = _next_batch(source, tokens, spec, len(own)).to(policy.device)
+        found = processes.total({"tokens": weight * float(batch.mask.sum())})
+        totals, total_loss = Totals(int(found["tokens"]), len(batch), 1), 0.0
         policy.zero_grad(set_to_none=True)
-        for rows, weight in processes.micro_batches(batch, micro_batch_tokens):
+        for rows in micro_batches(batch, micro_batch_tokens):
             part = batch.rows(rows)
             loss = -weight * AGGREGATIONS["token-mean"](policy(part).logprobs, part.mask, totals)
             loss.backward()
