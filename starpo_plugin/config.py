@@ -179,7 +179,8 @@ class TrainConfig:
     """Of the policy: ppo (clipped)."""
     old_logprobs: Literal["recomputed", "sampler"] = "recomputed"
     """Log-probabilities that the ratio is against: of the weights before the update, or as the
-    sampler stored them (for data of other weights).
+    sampler stored them (for data of other weights; and where there is neither critic nor KL in the
+    reward, it saves a pass over the batch).
     """
     importance_cap: float | None = None
     """Weight each token's loss by the ratio of the weights before the update to the sampler's, at

@@ -105,8 +105,11 @@ class Learner:
         """Score a batch under the present weights; what its mini-batches are trained towards."""
         config = self.config
         trained = loss_mask(batch.mask, batch.section, config.loss_sections)
-        now, bootstrap = self._score_and_bootstrap(batch)
-        self._metrics["sampler_gap"].append(float((now.logprobs - batch.logprobs).abs().max()))
+        if self._trusts_the_sampler():
+            now, bootstrap = Scores(batch.logprobs, *[batch.values] * 2), batch.bootstrap
+        else:
+            now, bootstrap = self._score_and_bootstrap(batch)
+            self._metrics["sampler_gap"].append(float((now.logprobs - batch.logprobs).abs().max()))
         weights = self._importance(batch, now, trained)
         if config.behaviour == "recomputed":
             batch = batch.with_(logprobs=now.logprobs)
@@ -119,6 +122,13 @@ class Learner:
                 batch = batch.with_(rewards=batch.rewards - kl)
                 reference = None
         return batch, Targets(trained, self._estimate(batch, trained), reference, weights, scale)
+
+    def _trusts_the_sampler(self) -> bool:
+        """Whether what the sampler stored is all there is to know, which saves a pass."""
+        config = self.config
+        rewarded = self.reference is not None and config.kl_in == "reward"
+        critic = self.policy.critic_head is not None
+        return config.old_logprobs == "sampler" and not (config.from_data or rewarded or critic)
 
     def _score_and_bootstrap(self, batch: Batch) -> tuple[Scores, Tensor]:
         """Scores of the policy tokens, and the values [B] of what cut-off rows were still worth."""

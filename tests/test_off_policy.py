@@ -98,3 +98,27 @@ def test_the_samplers_log_probabilities_are_the_old_ones():
     assert metrics["clip_low"] + metrics["clip_high"] > 0
     scored, _ = _learner(_policy()).prepare(batch)
     assert not scored.logprobs.equal(batch.logprobs)
+
+
+@pytest.mark.parametrize(
+    ("changes", "passes"),
+    [
+        ({"old_logprobs": "recomputed"}, 2),
+        ({"old_logprobs": "sampler"}, 1),
+    ],
+)
+def test_the_samplers_log_probabilities_save_a_pass(changes, passes):
+    policy = _policy()
+    own = collate(rewarded(play(policy, groups=3, members=3, tokens=200)), pad_id=0)
+    seen = []
+    policy.register_forward_hook(lambda module, given, out: seen.append(given))
+    metrics = _learner(policy, micro_batch_tokens=10**6, **changes).update(
+        own, torch.Generator().manual_seed(0)
+    )
+    assert len(seen) == passes
+    assert metrics["loss"] == pytest.approx(
+        _learner(_policy(), old_logprobs="recomputed").update(
+            own, torch.Generator().manual_seed(0)
+        )["loss"],
+        abs=1e-5,
+    )
