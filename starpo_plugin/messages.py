@@ -1,5 +1,6 @@
 """What a person is told of a run before it begins, and after it broke off."""
 
+import os
 import shlex
 
 from rich.console import Console
@@ -17,6 +18,14 @@ def announce(console: Console, config: TrainConfig, processes: int = 1) -> None:
     line = f"{config.env}, model {config.model}, {config.advantage}: {episodes}, into {config.run}"
     line += f", by {processes} processes" if processes > 1 else ""
     console.print(line, soft_wrap=True, markup=False, style="bold")
+    launched = "ACCELERATE_USE_CPU" in os.environ and "MASTER_ADDR" in os.environ
+    if processes == 1 and launched and "LOCAL_RANK" not in os.environ:
+        console.print(
+            "note: accelerate launch was asked for several processes and started one: without a GPU"
+            " it needs --multi_gpu to start more",
+            soft_wrap=True,
+            style="yellow",
+        )
     if config.model == "tiny" and config.actor_lr < 1e-5:
         console.print(
             f"note: --actor-lr {config.actor_lr:g} suits pretrained models; one made from scratch"

@@ -60,8 +60,10 @@ def test_extras():
     (everything,) = EXTRAS["all"]
     listed = re.fullmatch(r"text-envs\[(.*)\]", everything)
     assert listed
-    # tools of developers, and peers with pins of their own, are no part of "all"
-    assert set(listed[1].split(",")) == set(EXTRAS) - {"all", "dev", "testing", "benchmarks"}
+    # tools of developers, peers with pins of their own, and trackers of which a person has one, if
+    # any, are no part of "all"
+    apart = {"all", "dev", "testing", "benchmarks", "wandb", "trackio"}
+    assert set(listed[1].split(",")) == set(EXTRAS) - apart
     assert "text-envs[testing]" in EXTRAS["dev"]
 
 
