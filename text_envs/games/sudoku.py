@@ -23,7 +23,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from text_envs.game import PRINTABLE, Game, Outcome, blocks
+from text_envs.game import PRINTABLE, Game, Outcome, blocks, new
 from text_envs.games.sudoku_search import (
     BOXES,
     MAX_EMPTY,
@@ -143,13 +143,13 @@ class Sudoku(Game[SudokuState]):
         if before == digit:
             return Outcome(state, 0.0)
         cells = cells[:cell] + _DIGITS[digit] + cells[cell + 1 :]
-        after = SudokuState(cells, givens, solution)
+        after = new(SudokuState, (cells, givens, solution))
         if digit != solution[cell]:
             return Outcome(after, -1.0, False, False, _wrong(cell, digit, self.size))
         reward = 0.0 if before else 1.0
         if cells == solution:
             return Outcome(after, reward + SOLVED, True, True, "You solved the grid.")
-        return Outcome(after, reward)
+        return new(Outcome, (after, reward, False, False, ""))
 
     def text(self, state: SudokuState) -> str:
         """Draw the grid, with a mark before the player's own digits."""
