@@ -15,7 +15,7 @@ from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from cases import EVERY, LEVELS, PICTURES, STEPS, VECTORS, Case
+from cases import EVERY, LEVELS, PICTURES, SPLITS, STEPS, TASKS, VECTORS, Case
 from measure import (
     FULL,
     QUICK,
@@ -27,6 +27,7 @@ from measure import (
     measured,
 )
 from report import aims, report
+from split import measure_split
 
 README = Path(__file__).with_name("README.md")
 BEGIN, END = "<!-- begin: env_speed.py writes this -->", "<!-- end -->"
@@ -86,6 +87,8 @@ def main() -> None:
     plan: dict[str, tuple[Sequence[Case], Measure]] = {
         "every": (EVERY, measure_steps),
         "steps": (STEPS, measure_steps),
+        "splits": (SPLITS, measure_split),
+        "tasks": (TASKS, measure_steps),
         "levels": (LEVELS, measure_levels),
         "vectors": (VECTORS, measure_vector),
         "pictures": (PICTURES, measure_pictures),

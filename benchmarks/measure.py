@@ -95,6 +95,8 @@ def measure_steps(make: Callable[[], Subject], case: Case, effort: Effort) -> di
         "steps_per_s_wall": median(play.units / play.wall for _, play in samples),
         "with_resets_per_s": median(p.units / (p.cpu + r.cpu) for r, p in samples),
         "reset_ms": median(1000 * r.cpu / r.units for r, _ in samples),
+        "answer_ms": median(1000 * play.cpu / r.units for r, play in samples),
+        "task_ms": median(1000 * (r.cpu + play.cpu) / r.units for r, play in samples),
         "repeats": len(samples),
     }
 

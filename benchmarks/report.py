@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from cases import PICTURES, STEPS
+from cases import LEVELS, PICTURES, STEPS, TASKS
 from measure import Result
 
 
@@ -52,6 +52,13 @@ def report(results: dict[str, list[Result]]) -> str:
         parts.append(table(f"Steps: {title}", head, rows))
     for kind, what, head, keys, compared in (
         (
+            "tasks",
+            "Whole tasks",
+            ("task, ms", "the new one, ms", "its answer, ms"),
+            ("task_ms", "reset_ms", "answer_ms"),
+            "task_ms",
+        ),
+        (
             "levels",
             "New levels",
             ("mean, ms", "median, ms", "p99, ms", "levels", "optimal moves, mean"),
@@ -77,7 +84,36 @@ def report(results: dict[str, list[Result]]) -> str:
             chosen = [r for r in results[kind] if r.case == title]
             rows = rows_of(chosen, keys, compared)
             parts.append(table(f"{what}: {title}", ("", *head, "ours is"), rows))
-    return "\n".join(parts)
+    return "\n".join([*parts, limits(results)])
+
+
+FIVE = 5.0
+CASES = {"steps": STEPS, "tasks": TASKS, "levels": LEVELS}
+PARTS = {"wrappers": "Gymnasium's wrappers", "env": "`TextEnv`", "rules": "rules", "text": "text"}
+COMPARED = {"steps": "steps_per_s", "tasks": "task_ms", "levels": "mean_ms"}
+"""What is measured -> the number by which ours is compared."""
+
+
+def limits(results: dict[str, list[Result]]) -> str:
+    """Write where ours is less than five times as fast as a peer, what a step of it is spent on,
+    and why.
+    """
+    rows = []
+    why = {kind: {c.title: c.limit for c in cases} for kind, cases in CASES.items()}
+    spent = {result.case: result.numbers for result in results["splits"]}
+    for kind, compared in COMPARED.items():
+        for title in titles(results[kind]):
+            chosen = [r for r in results[kind] if r.case == title]
+            rated = [(row[0], row[-1]) for row in rows_of(chosen, [compared], compared)]
+            slow = [(float(x[:-1]), name) for name, x in rated if x.endswith("x")]
+            factor, name = min(slow, default=(FIVE, ""))
+            if factor < FIVE:
+                split = spent.get(title, {}) if kind == "steps" else {}
+                times = [number(split.get(f"{part}_us")) for part in ("step", *PARTS)]
+                reason = why[kind][title] or "nothing but time"
+                rows.append([f"{kind}: {title}", name, f"{factor:.3g}x", *times, reason])
+    head = ("", "fastest peer", "ours is", "step, us", *PARTS.values(), "limit")
+    return table("Where ours is less than 5x", head, rows)
 
 
 def titles(results: Sequence[Result]) -> list[str]:

@@ -37,6 +37,8 @@ class Subject(NamedTuple):
     """Play these moves until the episode ends, observing after each; the number played."""
     draw: Callable[[], np.ndarray] | None = None
     """Draw the present state."""
+    env: Any = None
+    """Ours: the environment itself."""
 
 
 # --- ours ---
@@ -57,6 +59,7 @@ def text_env(id: str, *, raw: bool, only: str = "", solved: bool = False, **kwar
         moves=lambda rng, most: inner.solve()[:most] if solved else _legal(inner, rng, most, only),
         play=lambda moves: play_steps(env.step, moves),
         draw=inner.picture,
+        env=env,
     )
 
 

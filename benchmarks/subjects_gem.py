@@ -38,9 +38,11 @@ def tower_of_hanoi() -> Subject:
     return _subject(make("tower_of_hanoi", "TowerofHanoiEnv", 3, NO_LIMIT), moves)
 
 
-def sudoku(size: int, clues: int) -> Subject:
-    """The right digits, in order."""
-    env = make("sudoku", "SudokuEnv", clues, NO_LIMIT, size)
+def sudoku(size: int, empty: int) -> Subject:
+    """The right digits, in order. GEM tries to empty as many cells as its "clues" says, and has as
+    many empty ones at most.
+    """
+    env = make("sudoku", "SudokuEnv", empty, NO_LIMIT, size)
 
     def digits(rng: Any, most: int) -> list[str]:
         board, solution = env.board, env.full_grid

@@ -1,6 +1,6 @@
 """Reasoning Gym's tasks: a question, one whole answer to it, a score.
 
-A reset makes the next question; the one step of an episode scores the right answer to it.
+A reset makes the next question; the one move of an episode scores the right answer to it.
 """
 
 import random
@@ -35,8 +35,12 @@ def tower_of_hanoi() -> Subject:
 
 
 def maze() -> Subject:
-    """5x5 cells of a map; the question is how long the shortest way is."""
-    return _subject("maze", _answer, min_grid_size=5, max_grid_size=5, min_dist=1)
+    """A map of 11x11 places, as many as our 5x5 cells with the walls between them take; the question
+    is how long the shortest way is. (On its 5x5 places, the search for a start and a goal among the
+    nine inside sometimes never ends.)
+    """
+    bounds = {"min_dist": 1, "max_dist": 20}
+    return _subject("maze", _answer, min_grid_size=11, max_grid_size=11, **bounds)
 
 
 def rubiks_cube() -> Subject:
@@ -51,8 +55,11 @@ def rubiks_cube() -> Subject:
 
 
 def arithmetic() -> Subject:
-    """2 to 6 terms."""
-    return _subject("basic_arithmetic", _answer)
+    """Three terms of up to two digits. (Its parentheses, which are the default, sometimes divide by
+    zero.)
+    """
+    bounds = {"min_terms": 3, "max_terms": 3, "max_digits": 2, "allow_parentheses": False}
+    return _subject("basic_arithmetic", _answer, **bounds)
 
 
 def sokoban(size: int, boxes: int) -> Subject:

@@ -1,6 +1,6 @@
 """TextArena's games, without its wrappers. The observation is the list of new messages."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from importlib import import_module
 from itertools import product
 from typing import Any
@@ -19,8 +19,9 @@ def frozen_lake() -> Subject:
 
 
 def bandit() -> Subject:
-    """Two buttons and 20 turns."""
-    return _subject("Bandit", _named(("red", "blue")), ["red", "blue"], num_turns=20)
+    """Two buttons and 20 turns, with a summary of what each has paid."""
+    buttons = ["red", "blue"]
+    return _subject("Bandit", _named(buttons), buttons, num_turns=20, include_summary=True)
 
 
 def blackjack() -> Subject:
@@ -59,9 +60,14 @@ def memory_game() -> Subject:
 
 
 def countdown() -> Subject:
-    """Six numbers, of which two are combined by a move; the puzzle is always the same."""
-    pairs = [f"[{i} {j} {op}]" for i in range(6) for j in range(6) if i != j for op in "+-*"]
-    return _subject("Countdown", any_of(pairs), max_turns=NO_LIMIT)
+    """Six numbers, of which a move combines two, until one is left; always the same puzzle."""
+
+    def combining(rng: Any, most: int) -> Iterable[str]:
+        for left in range(6, 1, -1):
+            first, second = rng.permutation(left)[:2].tolist()
+            yield f"[{first} {second} {'+-'[int(rng.random() * 2)]}]"
+
+    return _subject("Countdown", combining, max_turns=NO_LIMIT)
 
 
 def sudoku(clues: int) -> Subject:

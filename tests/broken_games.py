@@ -285,6 +285,42 @@ class PlansBackwards(Corridor):
         return ["left"]
 
 
+class SamplesTheGoal(Corridor):
+    """Its moves can't be listed. Those drawn at random arrive, the oracle never does."""
+
+    def legal(self, state):
+        return None
+
+    def parse(self, state, text):
+        return text if text in ("left", "right") else None
+
+    def sample(self, state, rng):
+        return "right" if rng.random() < 0.9 else "left"
+
+    def solve(self, state):
+        return ["left"]
+
+
+class PlansByChance(SamplesTheGoal):
+    """The oracle guesses as the player does who knows the form of a move and nothing else."""
+
+    stochastic = True
+
+    def play(self, state, move, rng):
+        done = rng.random() < 0.5
+        return Outcome(state, 0.0, True, done)
+
+
+class RefusesItsPlan(Corridor):
+    """Whatever is legal succeeds; the plan is none of it."""
+
+    def legal(self, state):
+        return ("right",)
+
+    def solve(self, state):
+        return ["left"]
+
+
 class ReturnsNumPyFlags(TextEnv):
     def reset(self, **kwargs):
         return "outside: Ä", super().reset(**kwargs)[1]
@@ -295,27 +331,33 @@ def broken(env: type[TextEnv], **kwargs: Any) -> dict[str, Any]:
     return {"entry_point": f"{__name__}:{env.__name__}", "kwargs": {"game": Corridor, **kwargs}}
 
 
-BROKEN_ENVS: dict[str, dict[str, Any]] = {
-    "same_seed_same_episode": broken(CountsEpisodes),
-    "any_text_is_an_action": broken(IsVerbose),
-    "only_texts_are_actions": broken(TakesAnyType),
-    "info_keeps_its_keys": broken(AddsToInfo),
-    "copies_go_on_identically": broken(KeepsItsLuckToItself, slip=0.5),
-    "refused_text_changes_nothing": broken(MovesWhenRefusing),
-    "nothing_happens_after_the_end": broken(PaysForever),
-    "noise_seeds_share_the_start": broken(IgnoresNoiseSeeds),
-    "states_can_be_set": broken(SetsNothing),
-    "splits_are_disjoint": broken(SplitsNothing, split="test"),
-    "pictures_hide_what_is_hidden": broken(TextEnv, game=TellsItsSecret),
-    "plans_fit_the_budget": broken(StaysSilent, cells=60),
-    "gymnasium_approves": broken(ReturnsNumPyFlags),
-    "same_episodes_in_another_process": broken(SeedsFromItsHash, game="tiny_game:Corridor"),
-    "oracle_beats_random": broken(TextEnv, game=PlansBackwards),
+BROKEN_ENVS: dict[str, list[dict[str, Any]]] = {
+    "same_seed_same_episode": [broken(CountsEpisodes)],
+    "any_text_is_an_action": [broken(IsVerbose)],
+    "only_texts_are_actions": [broken(TakesAnyType)],
+    "info_keeps_its_keys": [broken(AddsToInfo)],
+    "copies_go_on_identically": [broken(KeepsItsLuckToItself, slip=0.5)],
+    "refused_text_changes_nothing": [broken(MovesWhenRefusing)],
+    "nothing_happens_after_the_end": [broken(PaysForever)],
+    "noise_seeds_share_the_start": [broken(IgnoresNoiseSeeds)],
+    "states_can_be_set": [broken(SetsNothing)],
+    "splits_are_disjoint": [broken(SplitsNothing, split="test")],
+    "pictures_hide_what_is_hidden": [broken(TextEnv, game=TellsItsSecret)],
+    "plans_fit_the_budget": [broken(StaysSilent, cells=60)],
+    "gymnasium_approves": [broken(ReturnsNumPyFlags)],
+    "same_episodes_in_another_process": [broken(SeedsFromItsHash, game="tiny_game:Corridor")],
+    "oracle_beats_random": [
+        broken(TextEnv, game=game)
+        for game in (PlansBackwards, SamplesTheGoal, PlansByChance, RefusesItsPlan)
+    ],
 }
 
 
-def make_broken(law: str) -> gym.Env[Any, str]:
-    id = f"Broken-{law.replace('_', '-')}-v0"
-    if id not in gym.registry:
-        gym.register(id, max_episode_steps=20, disable_env_checker=True, **BROKEN_ENVS[law])
-    return gym.make(id)
+def make_broken(law: str) -> list[gym.Env[Any, str]]:
+    made = []
+    for number, recipe in enumerate(BROKEN_ENVS[law]):
+        id = f"Broken-{law.replace('_', '-')}-{number}-v0"
+        if id not in gym.registry:
+            gym.register(id, max_episode_steps=20, disable_env_checker=True, **recipe)
+        made.append(gym.make(id))
+    return made

@@ -14,7 +14,7 @@ from tiny_game import CORRIDOR_ID
 
 from text_envs import ChatEnv, ChatProtocol
 from text_envs.agents import OracleAgent, RandomAgent, evaluate
-from text_envs.wrappers import Curriculum, History
+from text_envs.wrappers import Curriculum, History, Progress
 
 LEVELS = [{"cells": 4}, {"cells": 6}, {"cells": 8, "slip": 0.1}]
 LENGTHS = [{3, 4}, {3, 4, 5, 6}, {3, 4, 5, 6, 7, 8}]
@@ -112,6 +112,42 @@ def test_what_does_not_count():
     env.level = 1
     env.reset()
     assert (env.level, env.results) == (1, ()), "an episode of the level before doesn't count"
+
+
+def test_a_group_shares_its_start():
+    """Copies that were played differently still start the members of a group alike."""
+    copies = [corridor() for _ in range(3)]
+    for won in (True, True, False, True):
+        for env in copies[1:]:
+            play(env, won)
+    assert [env.level for env in copies] == [0, 1, 1]
+    for env in copies:
+        env.level = 1
+    for seed in range(8):  # as many as would change the level
+        starts = [e.reset(seed=seed, options={"noise_seed": m}) for m, e in enumerate(copies)]
+        for start in starts:
+            assert_equal(start, starts[0])
+        for member, env in enumerate(copies):
+            play(env, member == 0, seed=seed, options={"noise_seed": member})
+    assert [(env.level, env.results) for env in copies] == [(1, ())] * 3
+
+
+def test_one_count_for_all_copies():
+    copies, progress = [corridor() for _ in range(4)], Progress(3, window=4, up=0.75, down=0.25)
+    levels = []
+    for seed in range(5):
+        options = {"curriculum_level": progress.level}
+        played = [play(env, seed < 3, seed=seed, options=options) for env in copies]
+        levels.append(played)
+        for _ in copies:
+            progress.record(seed < 3)
+    assert levels == [[0] * 4, [1] * 4, [2] * 4, [2] * 4, [1] * 4]
+    assert [env.results for env in copies] == [()] * 4
+    again = Progress(3, window=4, up=0.75, down=0.25)
+    again.load_state_dict(json.loads(json.dumps(progress.state_dict())))
+    assert (again.level, again.results) == (progress.level, progress.results)
+    with pytest.raises(ValueError, match="levels=0 must be a whole number of at least 1"):
+        Progress(0)
 
 
 def test_saved_and_restored():

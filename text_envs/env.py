@@ -115,21 +115,14 @@ class TextEnv(gym.Env[Any, str]):
     ) -> tuple[Any, dict[str, Any]]:
         """Start an episode. Raises ``ValueError`` for an unknown option or a malformed level."""
         super().reset(seed=seed)
-        options = dict(options or {})
-        level, noise_seed = options.pop("level", None), options.pop("noise_seed", None)
-        if options:
-            raise ValueError(f"unknown reset options {sorted(options)}; known: level, noise_seed")
-        given = isinstance(noise_seed, int | np.integer) and noise_seed >= 0
-        if noise_seed is not None and not given:
-            raise ValueError(f"noise_seed={noise_seed!r} must be a whole number >= 0")
-        rng = self.np_random
+        level, noise_seed = _checked_options(options) if options else (None, None)
+        self._noise = rng = self.np_random
         self._state = self._start(level, seed, rng)
         self._done = False
-        self._noise = rng
         if noise_seed is not None:
-            self._noise = np.random.default_rng([int(rng.integers(2**63)), int(noise_seed)])
+            self._noise = np.random.default_rng([int(rng.integers(2**63)), noise_seed])
         info = self._info(False, True, False)
-        info["rules"] = self.rules
+        info["rules"] = self.game.rules
         info.update(self.game.start_info(self._state))
         if self.render_mode == "human":
             self.render()
@@ -275,8 +268,6 @@ class TextEnv(gym.Env[Any, str]):
         return renderers.draw_text(self.game.text(state), self.tile, self.game.max_text)
 
     def _start(self, level: str | None, seed: int | None, rng: np.random.Generator) -> Any:
-        if level is not None and not isinstance(level, str):
-            raise ValueError(f"level={level!r:.200} must be text, in the game's own form")
         states = self._levels if level is None else self._checked(self.game.levels(level))
         if states is not None:
             return states[(int(rng.integers(len(states))) if seed is None else seed) % len(states)]
@@ -360,6 +351,20 @@ def game_class(path: str) -> type[Game[Any]]:
         return getattr(import_module(module), name)
     except (ImportError, AttributeError, ValueError) as error:
         raise ValueError(f"game={path!r} is not 'module:Class' of a game: {error}") from error
+
+
+def _checked_options(options: dict[str, Any]) -> tuple[str | None, int | None]:
+    """Read the options of a reset: ``level`` and ``noise_seed``."""
+    if unknown := sorted(set(options) - {"level", "noise_seed"}):
+        raise ValueError(f"unknown reset options {unknown}; known: level, noise_seed")
+    level, noise_seed = options.get("level"), options.get("noise_seed")
+    if level is not None and not isinstance(level, str):
+        raise ValueError(f"level={level!r:.200} must be text, in the game's own form")
+    if noise_seed is None:
+        return level, None
+    if not isinstance(noise_seed, int | np.integer) or noise_seed < 0:
+        raise ValueError(f"noise_seed={noise_seed!r} must be a whole number >= 0")
+    return level, int(noise_seed)
 
 
 def _check_choice(name: str, value: Any, choices: tuple[Any, ...]) -> None:

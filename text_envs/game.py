@@ -13,6 +13,11 @@ import numpy as np
 
 State = TypeVar("State", bound=Hashable)
 
+new = tuple.__new__
+"""All that a named tuple's own ``__new__`` does, in half the time, for what every move makes:
+``new(Outcome, (after, 0.0, False, False, ""))``.
+"""
+
 PRINTABLE = frozenset(string.ascii_letters + string.digits + string.punctuation + " \n")
 
 

@@ -20,7 +20,7 @@ from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
 
-from text_envs.game import Game, Outcome, blocks
+from text_envs.game import Game, Outcome, blocks, new
 
 Names = Literal["train", "test"]
 
@@ -76,9 +76,6 @@ class Pay(NamedTuple):
         """Expected reward of a pull."""
         return self.amount * self.chance
 
-
-_new = tuple.__new__
-"""All that a named tuple's own ``__new__`` does, in half the time: a pull is short."""
 
 LOW, HIGH = Pay(0.1, 1.0), Pay(1.0, 0.25)
 
@@ -209,8 +206,8 @@ class Bandit(Game[BanditState]):
             totals = (*totals[:place], paid, *totals[place + 1 :])
         history += ((move, reward),)
         success = left == 1 and 2 * totals[arms.index(state.best)][0] > len(history)
-        after = _new(BanditState, (arms, pays, left - 1, history, totals))
-        return _new(Outcome, (after, reward, left == 1, success, _note(move, reward)))
+        after = new(BanditState, (arms, pays, left - 1, history, totals))
+        return new(Outcome, (after, reward, left == 1, success, _note(move, reward)))
 
     def text(self, state: BanditState) -> str:
         """Give the arms, the pulls left and, in a game of several, what every arm has paid."""

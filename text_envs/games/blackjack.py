@@ -26,7 +26,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from text_envs.game import Game, Outcome, blocks
+from text_envs.game import Game, Outcome, blocks, new
 
 MOVES = ("hit", "stand")
 RANKS = ("A", "2", "3", "4", "5", "6", "7", "8", "9", "10", "J", "Q", "K")
@@ -132,17 +132,18 @@ class Blackjack(Game[BlackjackState]):
             player += _SINGLE[int(rng.random() * len(CARDS))]
             points, _ = total(player)
             if points <= BEST:
-                return Outcome(BlackjackState(player, dealer), 0.0)
+                after = new(BlackjackState, (player, dealer, False))
+                return new(Outcome, (after, 0.0, False, False, ""))
             after = BlackjackState(player, dealer, True)
             return Outcome(after, -1.0, True, False, f"{points} is over 21: you lose.")
-        while total(dealer)[0] < DEALER_STANDS:
+        while (theirs := total(dealer)[0]) < DEALER_STANDS:
             dealer += _SINGLE[int(rng.random() * len(CARDS))]
-        mine, theirs = total(player)[0], total(dealer)[0]
+        mine = total(player)[0]
         reward = _reward(
             mine, is_natural(player), theirs, is_natural(dealer), self.natural, self.sab
         )
-        note = _verdict(mine, theirs, reward)
-        return Outcome(BlackjackState(player, dealer, True), reward, True, reward > 0, note)
+        after = new(BlackjackState, (player, dealer, True))
+        return new(Outcome, (after, reward, True, reward > 0, _verdict(mine, theirs, reward)))
 
     def text(self, state: BlackjackState) -> str:
         """Give both hands; of the dealer's, until the game is over, the first card only."""
@@ -236,6 +237,7 @@ class Blackjack(Game[BlackjackState]):
         return "\n".join(lines)
 
 
+@lru_cache(maxsize=8192)
 def total(hand: bytes) -> tuple[int, bool]:
     """Give (what a hand counts, whether an ace counts 11 in it)."""
     values = hand.translate(_VALUES)

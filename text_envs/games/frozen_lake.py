@@ -21,7 +21,7 @@ from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
 
-from text_envs.game import PRINTABLE, Game, Outcome, blocks
+from text_envs.game import PRINTABLE, Game, Outcome, blocks, new
 from text_envs.planning import likeliest_plan, value_iteration
 
 ObservationFormat = Literal["grid", "coord", "grid_coord"]
@@ -142,7 +142,7 @@ class FrozenLake(Game[FrozenLakeState]):
 
     def initial(self, rng: np.random.Generator) -> FrozenLakeState:
         """Draw a map with a way to the goal."""
-        rows, cols = self.rows, self.cols
+        rows, cols, frozen = self.rows, self.cols, self.frozen
         cells = rows * cols
         for _ in range(MAX_DRAWS):
             draws = rng.random(cells + 2).tolist()
@@ -150,7 +150,7 @@ class FrozenLake(Game[FrozenLakeState]):
             if not self.fixed_corners:
                 start, goal = int(draws[-1] * cells), int(draws[-2] * (cells - 1))
                 goal += goal >= start
-            flat = bytearray(_FROZEN if draw < self.frozen else _HOLE for draw in draws[:cells])
+            flat = bytearray([_FROZEN if draw < frozen else _HOLE for draw in draws[:cells]])
             flat[start], flat[goal] = _FROZEN, _GOAL
             board = b"\n".join([bytes(flat[i : i + cols]) for i in range(0, cells, cols)])
             state = FrozenLakeState(board, cols + 1, start + start // cols)
@@ -314,6 +314,7 @@ class FrozenLake(Game[FrozenLakeState]):
         return lengths[self.observation]
 
 
+@lru_cache(maxsize=256)
 def shortest(state: FrozenLakeState) -> int | None:
     """Count the moves of the shortest way to the goal; ``None`` when there is none.
 
@@ -342,9 +343,9 @@ def _land(state: FrozenLakeState, direction: int) -> Outcome[FrozenLakeState]:
     code = board[target]
     if code == _NEWLINE:
         return Outcome(state, 0.0)
-    after = FrozenLakeState(board, stride, target)
+    after = new(FrozenLakeState, (board, stride, target))
     if code == _FROZEN:
-        return Outcome(after, 0.0)
+        return new(Outcome, (after, 0.0, False, False, ""))
     if code == _GOAL:
         return Outcome(after, 1.0, True, True, "You reached the goal.")
     return Outcome(after, 0.0, True, False, "You fell into a hole.")

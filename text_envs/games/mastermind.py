@@ -23,7 +23,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from text_envs.game import Game, Outcome, blocks
+from text_envs.game import Game, Outcome, blocks, new
 from text_envs.games.mastermind_search import (
     MAX_LISTED,
     Guess,
@@ -128,6 +128,8 @@ class Mastermind(Game[MastermindState]):
         self.words = _checked(symbols, colors)
         self.space, self.guesses = Space(pegs, colors, repeats), guesses
         self.listed = count <= MAX_LISTED
+        self._codes = _moves(self.words, self.space) if self.listed else {}
+        self._legal = tuple(self._codes) if self.listed else None
         self.rules = self._rules()
         widest = max(map(len, self.words)) + 1
         self.max_text = (guesses + 2) * (pegs * widest + len("\n20. : 8 exact, 8 misplaced"))
@@ -140,22 +142,20 @@ class Mastermind(Game[MastermindState]):
 
     def legal(self, state: MastermindState) -> tuple[str, ...] | None:
         """Every code that there can be; ``None`` where these are more than 1296."""
-        if state.over:
-            return ()
-        return _legal(self.words, self.space) if self.listed else None
+        return () if state.over else self._legal
 
     def play(
         self, state: MastermindState, move: str, rng: np.random.Generator
     ) -> Outcome[MastermindState]:
         """Answer a guess."""
         words, code, left, history, _ = state
-        guess = _moves(words, self.space)[move] if self.listed else _code(words, move)
+        guess = self._codes[move] if self.listed else _code(words, move)
         left, found = left - 1, guess == code
-        history = (*history, Guess(guess, *answer(guess, code)))
+        history = (*history, new(Guess, (guess, *answer(guess, code))))
         over = found or left == 0
         note = "" if not over else "You found the code." if found else "That was the last guess."
-        after = MastermindState(words, code, left, history, over)
-        return Outcome(after, 1.0 if found else 0.0, over, found, note)
+        after = new(MastermindState, (words, code, left, history, over))
+        return new(Outcome, (after, 1.0 if found else 0.0, over, found, note))
 
     def text(self, state: MastermindState) -> str:
         """Give the guesses left and the answer to each guess; the code when the game is over."""
@@ -171,7 +171,7 @@ class Mastermind(Game[MastermindState]):
         """Read a guess: a colour for each peg, in any case, with white space in between."""
         if state.over or not text.isascii():  # some other letters become ASCII in lower case
             return None
-        if self.listed and text in _moves(self.words, self.space):
+        if text in self._codes:
             return text
         try:
             code = _code(self.words, text)
@@ -312,8 +312,3 @@ def _line(words: tuple[str, ...], number: int, guess: Guess) -> str:
 def _moves(words: tuple[str, ...], space: Space) -> dict[str, bytes]:
     """Move -> code, for every code."""
     return {_written(words, code): code for code in map(bytes, every(space))}
-
-
-@lru_cache(maxsize=64)
-def _legal(words: tuple[str, ...], space: Space) -> tuple[str, ...]:
-    return tuple(_moves(words, space))

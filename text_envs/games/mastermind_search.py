@@ -6,7 +6,6 @@ both in one number, ``exact * (pegs + 1) + misplaced``, for whole arrays of them
 
 from functools import lru_cache
 from itertools import permutations, product
-from operator import eq
 from typing import NamedTuple
 
 import numpy as np
@@ -36,11 +35,13 @@ class Guess(NamedTuple):
 
 def answer(guess: bytes, code: bytes) -> tuple[int, int]:
     """Count the colours of ``guess`` at their place in ``code``, and those that are elsewhere."""
-    exact, shared = sum(map(eq, guess, code)), 0
-    for color in set(guess):
-        here, there = guess.count(color), code.count(color)
-        shared += here if here < there else there
-    return exact, shared - exact
+    wrong = [pair for pair in zip(guess, code, strict=True) if pair[0] != pair[1]]
+    rest, misplaced = [color for _, color in wrong], 0
+    for color, _ in wrong:
+        if color in rest:
+            rest.remove(color)
+            misplaced += 1
+    return len(code) - len(wrong), misplaced
 
 
 def answers(guesses: np.ndarray, codes: np.ndarray, colors: int) -> np.ndarray:

@@ -26,7 +26,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from text_envs.game import PRINTABLE, Game, Outcome, blocks
+from text_envs.game import PRINTABLE, Game, Outcome, blocks, new
 
 MAX_SIDE = 8
 MAX_SYMBOL = 12
@@ -141,10 +141,12 @@ class Pairs(Game[PairsState]):
         card = int(move[5:])
         seen |= 1 << card
         if len(up) != 1:
-            return Outcome(PairsState(deck, cols, found, (card,), seen), 0.0)
+            after = new(PairsState, (deck, cols, found, (card,), seen))
+            return new(Outcome, (after, 0.0, False, False, ""))
         first = up[0]
         if deck[first] != deck[card]:
-            return Outcome(PairsState(deck, cols, found, (first, card), seen), 0.0, note="No pair.")
+            after = new(PairsState, (deck, cols, found, (first, card), seen))
+            return new(Outcome, (after, 0.0, False, False, "No pair."))
         found |= 1 << first | 1 << card
         done = found.bit_count() == len(deck)
         note = "A pair, the last one." if done else "A pair."

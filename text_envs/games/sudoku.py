@@ -23,7 +23,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from text_envs.game import PRINTABLE, Game, Outcome, blocks
+from text_envs.game import PRINTABLE, Game, Outcome, blocks, new
 from text_envs.games.sudoku_search import (
     BOXES,
     MAX_EMPTY,
@@ -40,6 +40,9 @@ RESERVED = frozenset(f" {MARK}|-+")
 """Characters that draw the grid."""
 SOLVED = 10.0
 
+_LINES = b" |-+\n"
+"""What draws the grid."""
+_MARKS = b" " + MARK.encode() * 255
 _DIGITS = tuple(bytes((digit,)) for digit in range(10))
 _LEVEL = bytes.maketrans(bytes(range(10)), SYMBOLS.encode())
 _MOVE = re.compile(
@@ -107,14 +110,14 @@ class Sudoku(Game[SudokuState]):
         symbols = SYMBOLS[: size + 1] if symbols is None else symbols
         _check_symbols(symbols, size)
         self.symbols = tuple(symbols)
-        self._glyphs = "".join(self.symbols)
         self.charset = PRINTABLE | frozenset(self.symbols)
         self.rules = self._rules()
-        high, wide = BOXES[size]
-        line = "-" * (2 * wide + 1)
-        self._between = "\n" + "+".join([line] * high).removesuffix("-") + "\n"
-        empty_grid = SudokuState(bytes(size * size), bytes(size * size), bytes(size * size))
-        self.max_text = len(self.text(empty_grid))
+        self._layout = _layout(size)
+        shown = "".join(self.symbols)
+        codes = bytes(range(size + 1))
+        self._table = bytes.maketrans(codes, shown.encode()) if shown.isascii() else None
+        self._glyphs = dict(enumerate(shown))
+        self.max_text = len(self._layout)
 
     # --- the game ---
 
@@ -140,24 +143,24 @@ class Sudoku(Game[SudokuState]):
         if before == digit:
             return Outcome(state, 0.0)
         cells = cells[:cell] + _DIGITS[digit] + cells[cell + 1 :]
-        after = SudokuState(cells, givens, solution)
+        after = new(SudokuState, (cells, givens, solution))
         if digit != solution[cell]:
             return Outcome(after, -1.0, False, False, _wrong(cell, digit, self.size))
         reward = 0.0 if before else 1.0
         if cells == solution:
             return Outcome(after, reward + SOLVED, True, True, "You solved the grid.")
-        return Outcome(after, reward)
+        return new(Outcome, (after, reward, False, False, ""))
 
     def text(self, state: SudokuState) -> str:
         """Draw the grid, with a mark before the player's own digits."""
         cells, givens, _ = state
-        size, glyphs = self.size, self._glyphs
-        high, wide = BOXES[size]
-        rows = [
-            _row(cells[i : i + size], givens[i : i + size], wide, glyphs)
-            for i in range(0, size * size, size)
-        ]
-        return self._between.join(["\n".join(rows[i : i + high]) for i in range(0, size, high)])
+        placed = int.from_bytes(cells) ^ int.from_bytes(givens)  # a given digit never changes
+        marks = placed.to_bytes(len(cells)).translate(_MARKS)
+        if self._table is None:
+            drawn = self._layout.translate((_LINES + cells + marks).ljust(256))
+            return drawn.decode().translate(self._glyphs)
+        digits = cells.translate(self._table)
+        return self._layout.translate((_LINES + digits + marks).ljust(256)).decode()
 
     def parse(self, state: SudokuState, text: str) -> str | None:
         """Read ``place DIGIT at row ROW col COL`` or ``ROW,COL,DIGIT``, in any case, with any white
@@ -299,13 +302,23 @@ def _wrong(cell: int, digit: int, size: int) -> str:
     return f"{digit} is wrong at row {row} col {col}."
 
 
-@lru_cache(maxsize=16384)
-def _row(cells: bytes, givens: bytes, wide: int, glyphs: str) -> str:
-    shown = [
-        (" " if given or not digit else MARK) + glyphs[digit]
-        for digit, given in zip(cells, givens, strict=True)
-    ]
-    return " |".join("".join(shown[i : i + wide]) for i in range(0, len(shown), wide))
+@lru_cache(maxsize=len(BOXES))
+def _layout(size: int) -> bytes:
+    """Lay the text out in places: those of ``_LINES``, then the cells, then the mark before each.
+    "Translated" by what stands at every place, it is the text.
+    """
+    (high, wide), first = BOXES[size], len(_LINES)
+    places = bytes.maketrans(_LINES, bytes(range(first)))
+    between = b"+".join([b"-" * (2 * wide + 1)] * high).removesuffix(b"-").translate(places)
+    rows = []
+    for row in range(size):
+        if row and row % high == 0:
+            rows.append(between)
+        cells = range(first + row * size, first + row * size + size)
+        marked = [bytes((size * size + cell, cell)) for cell in cells]
+        boxes = [b"".join(marked[i : i + wide]) for i in range(0, size, wide)]
+        rows.append(b" |".translate(places).join(boxes))
+    return b"\n".translate(places).join(rows)
 
 
 def _cut(line: str, size: int) -> list[str]:

@@ -114,10 +114,7 @@ class TowerOfHanoi(Game[HanoiState]):
 
     def play(self, state: HanoiState, move: str, rng: np.random.Generator) -> Outcome[HanoiState]:
         """Move the top disk of a peg to another."""
-        after = _moved(state, move)
-        if after.places.count(after.goal) == len(after.places):
-            return Outcome(after, 1.0, True, True, "The tower stands.")
-        return Outcome(after, 0.0)
+        return _played(state, move)
 
     def text(self, state: HanoiState) -> str:
         """List the disks on every peg from bottom to top, and name the goal."""
@@ -127,7 +124,7 @@ class TowerOfHanoi(Game[HanoiState]):
         """Read two peg numbers, with or without ``move`` before them and an arrow or a comma
         between.
         """
-        legal = self.legal(state)
+        legal = _legal(state)
         if text in legal:
             return text
         text = text.strip().lower()
@@ -197,6 +194,7 @@ def stacks(state: HanoiState) -> tuple[tuple[int, ...], ...]:
     )
 
 
+@lru_cache(maxsize=4096)
 def distance(state: HanoiState) -> int:
     """Count the fewest moves that solve it.
 
@@ -256,6 +254,14 @@ def _moved(state: HanoiState, move: str) -> HanoiState:
     places, pegs, goal = state
     disk = places.index(int(move[-3]) - 1)  # the smallest there is on top
     return HanoiState((*places[:disk], int(move[-1]) - 1, *places[disk + 1 :]), pegs, goal)
+
+
+@lru_cache(maxsize=8192)
+def _played(state: HanoiState, move: str) -> Outcome[HanoiState]:
+    after = _moved(state, move)
+    if after.places.count(after.goal) == len(after.places):
+        return Outcome(after, 1.0, True, True, "The tower stands.")
+    return Outcome(after, 0.0)
 
 
 @lru_cache(maxsize=4096)

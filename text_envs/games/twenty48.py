@@ -25,7 +25,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from text_envs.game import PRINTABLE, Game, Outcome, blocks
+from text_envs.game import PRINTABLE, Game, Outcome, blocks, new
 from text_envs.games.twenty48_search import best_move
 
 MOVES = ("up", "down", "left", "right")
@@ -151,13 +151,13 @@ class Twenty48(Game[Twenty48State]):
         if shifted == board:
             return Outcome(state, self.ineffective_penalty, note="Nothing moves that way.")
         board = _with_new_tile(shifted, rng.random())
-        after = Twenty48State(board, size)
+        after = new(Twenty48State, (board, size))
         reward = 0.1 * log2(made + 1) if made else 0.0
         if self._goal in shifted:
             return Outcome(after, reward, True, True, f"You made {self.target}.")
         if 0 not in board and _stuck(board, size):
             return Outcome(after, reward, True, note="No move is left.")
-        return Outcome(after, reward)
+        return new(Outcome, (after, reward, False, False, ""))
 
     def text(self, state: Twenty48State) -> str:
         """Give the board, a row a line."""
@@ -177,7 +177,7 @@ class Twenty48(Game[Twenty48State]):
 
     def info(self, state: Twenty48State) -> dict[str, Any]:
         """Give ``best_tile``."""
-        return {"best_tile": state.best_tile}
+        return {"best_tile": 1 << max(state.board)}
 
     def solve(self, state: Twenty48State) -> list[str] | None:
         """Give the one best move; ``None`` once the game is over."""

@@ -9,6 +9,7 @@ from text_envs.wrappers.action_sequence import ActionSequence
 from text_envs.wrappers.curriculum import Curriculum
 from text_envs.wrappers.history import History
 from text_envs.wrappers.mixture import Mixture
+from text_envs.wrappers.progress import Progress
 from text_envs.wrappers.verbalize import Verbalize
 
-__all__ = ["ActionSequence", "Curriculum", "History", "Mixture", "Verbalize"]
+__all__ = ["ActionSequence", "Curriculum", "History", "Mixture", "Progress", "Verbalize"]

@@ -1,12 +1,10 @@
 """``Curriculum``: levels of difficulty that follow the success rate."""
 
-from collections import deque
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
 from text_envs.wrappers.one_of import Info, OneOf, Source
+from text_envs.wrappers.progress import Progress
 
 
 class Curriculum(OneOf):
@@ -14,9 +12,9 @@ class Curriculum(OneOf):
 
     Once ``window`` episodes have been played at a level, and after each one from then on: where the
     share of successes among the last ``window`` is at least ``up``, the next episode is one level
-    up; where it is at most ``down``, one level down. The count begins anew at each change. An
-    episode counts when it ends, or when another is started before its end, as limits that stand
-    outside (``gymnasium.wrappers.TimeLimit``, ``ChatEnv``) make it; it counts as a success if
+    up; where it is at most ``down``, one level down (``Progress``). An episode counts when it ends,
+    or when another is started before its end, as limits that stand outside
+    (``gymnasium.wrappers.TimeLimit``, ``ChatEnv``) make it; it counts as a success if
     ``info["success"]`` was ever true. One in which no move was made doesn't count.
 
     ``info`` adds ``curriculum_level``, the present episode's level from 0; the rest, the spaces and
@@ -26,6 +24,11 @@ class Curriculum(OneOf):
     same ``state_dict()`` are the same episodes. ``level`` and ``results`` can be read at any time;
     ``state_dict()`` and ``load_state_dict()`` save and restore them, and ``level`` can be set.
     Copies of an environment, as in a vector environment, each follow their own episodes.
+
+    Groups: an episode with the reset option ``noise_seed`` is one of several that share a start, on
+    copies of this environment. No copy can know how the others fared, so it is played at ``level``
+    and not counted: ``level`` stays what it was set to, and the group stays at one level. Who plays
+    groups counts with a ``Progress`` and says the level at each reset.
 
     ``reset`` options: ``curriculum_level`` plays that level, this time, and does not count the
     episode; all others go to the environment that is played.
@@ -69,16 +72,10 @@ class Curriculum(OneOf):
             raise ValueError(
                 f"levels={levels!r:.200} must be a list of at least one dict of arguments"
             )
-        if not isinstance(window, int) or window < 1:
-            raise ValueError(f"window={window!r} must be a whole number of at least 1")
-        if not 0 <= down < up <= 1:
-            raise ValueError(f"up={up!r} must be above down={down!r}, both from 0 to 1")
+        self.progress = Progress(len(levels), window, up, down)
         super().__init__([(env, {**kwargs, **level}) for level in levels])
         if "success" not in self._at_step.empty:
             raise ValueError(f"{self.env_ids[0]} has no info['success'] for a curriculum to follow")
-        self.window, self.up, self.down = window, up, down
-        self._level = 0
-        self._results: deque[bool] = deque(maxlen=window)
         self._success: bool | None = None  # so far, of an episode that will count
         self._counts = False
 
@@ -90,11 +87,11 @@ class Curriculum(OneOf):
         options = dict(options or {})
         chosen = options.pop("curriculum_level", None)
         if chosen is not None:
-            self._check_level(chosen)
+            chosen = self.progress.checked(chosen)
         if self._success is not None:
             self._record(self._success)
-        self._counts = chosen is None
-        index = self._level if chosen is None else int(chosen)
+        index = self.level if chosen is None else chosen
+        self._counts = chosen is None and options.get("noise_seed") is None
         observation, info = self._start(index, seed, options)
         return observation, {**info, "curriculum_level": index}
 
@@ -112,45 +109,31 @@ class Curriculum(OneOf):
     @property
     def level(self) -> int:
         """Level of the next episode. Setting it begins the count anew, with the next episode."""
-        return self._level
+        return self.progress.level
 
     @level.setter
     def level(self, level: int) -> None:
-        self._check_level(level)
-        self._level = int(level)
-        self._results.clear()
+        self.progress.level = level
         self._success, self._counts = None, False  # an episode under way is of another level
 
     @property
     def results(self) -> tuple[bool, ...]:
         """Successes and failures at this level, at most the last ``window``."""
-        return tuple(self._results)
+        return self.progress.results
 
     def state_dict(self) -> dict[str, Any]:
         """What a later run needs to go on from here, as JSON can hold it."""
-        return {"level": self._level, "results": list(self._results)}
+        return self.progress.state_dict()
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on from what ``state_dict`` gave. Raises ``ValueError`` for a level that there is
         not.
         """
-        self.level = state["level"]
-        self._results.extend(bool(result) for result in state["results"])
+        self.progress.load_state_dict(state)
+        self._success, self._counts = None, False
 
     # --- private ---
 
     def _record(self, success: bool) -> None:
         self._success, self._counts = None, False
-        self._results.append(success)
-        if len(self._results) < self.window:
-            return
-        rate = sum(self._results) / self.window
-        if rate >= self.up and self._level < len(self.envs) - 1:
-            self.level += 1
-        elif rate <= self.down and self._level > 0:
-            self.level -= 1
-
-    def _check_level(self, level: Any) -> None:
-        if not isinstance(level, int | np.integer) or not 0 <= level < len(self.envs):
-            last = len(self.envs) - 1
-            raise ValueError(f"curriculum level {level!r} must be a whole number from 0 to {last}")
+        self.progress.record(success)
