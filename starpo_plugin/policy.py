@@ -4,6 +4,7 @@ one.
 
 import copy
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -14,6 +15,7 @@ from torch.utils.checkpoint import checkpoint
 
 from starpo_plugin import lora
 from starpo_plugin.batch import Batch
+from starpo_plugin.compute import Compute, trainable
 from starpo_plugin.lora import Adapters, LoraShape
 from starpo_plugin.losses import entropy
 
@@ -57,7 +59,9 @@ class Policy(nn.Module):
         self.tokenizer = tokenizer
         self.text_config = model.config.get_text_config()  # some models also see
         self.critic_kind: CriticKind = critic
-        self.critic_body = copy.deepcopy(model.base_model) if critic == "separate" else None
+        self.compute = Compute()
+        separate = critic == "separate"
+        self.critic_body = trainable(copy.deepcopy(model.base_model)) if separate else None
         self.adapters = _adapters(model, critic, shape, seed)
         self.critic_head: nn.Linear | None = None
         if critic != "none":
@@ -113,7 +117,8 @@ class Policy(nn.Module):
         values = torch.zeros_like(logprobs)
         if self.critic_head is not None:
             before = self._critic_hidden(batch, hidden)[:, :-1][sampled]
-            values = self.critic_head(before.to(self.critic_head.weight.dtype)).squeeze(-1)
+            with torch.autocast(self.device.type, enabled=False):
+                values = self.critic_head(before.to(self.critic_head.weight.dtype)).squeeze(-1)
             values = _at_least_single(values)
         return Scores(*(_scatter(x, sampled) for x in (logprobs, entropies, values)))
 
@@ -163,7 +168,13 @@ class Policy(nn.Module):
         return hidden
 
     def _body(self, body: Any, ids: Tensor) -> Tensor:
-        return body(input_ids=ids, use_cache=False).last_hidden_state
+        adapter = self.adapters and self.adapters.current
+
+        def replay() -> AbstractContextManager[None]:
+            return self.adapters.acting(adapter) if self.adapters else nullcontext()
+
+        with self.compute.autocast(self.device.type), self.compute.blocks(body, replay):
+            return body(input_ids=ids, use_cache=False).last_hidden_state
 
     def _token_scores(
         self, hidden: Tensor, tokens: Tensor, temperature: float
@@ -171,7 +182,8 @@ class Policy(nn.Module):
         """Log-probability and entropy of N tokens, the logits of a chunk at a time."""
 
         def score(hidden: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor]:
-            logits = self.logits(hidden) / temperature
+            with self.compute.autocast(self.device.type):
+                logits = self.logits(hidden) / temperature
             chosen = logits.gather(-1, tokens.unsqueeze(-1)).squeeze(-1)
             return chosen - logits.logsumexp(-1), entropy(logits)
 

@@ -22,6 +22,7 @@ from starpo_plugin import checkpoint, mutual_information
 from starpo_plugin.batch import collate
 from starpo_plugin.checkpoint import generator_for, number_for
 from starpo_plugin.choices import choose
+from starpo_plugin.compute import Compute, frozen_dtype, held
 from starpo_plugin.config import TrainConfig, parse_args, to_dict
 from starpo_plugin.diagnostics import describe
 from starpo_plugin.echo_trap import EchoTrapMonitor, TrapWarning
@@ -262,7 +263,7 @@ def _begin(
     if config.kl_coef and policy.adapters is not None:
         run.learner.reference = policy.reference
     elif config.kl_coef:
-        start = Policy(*load_model(str(folder.checkpoints / "000000")))
+        start = Policy(*load_model(str(folder.checkpoints / "000000"), frozen_dtype(config)))
         run.learner.reference = start.to(accelerator.device).requires_grad_(False)
     return run
 
@@ -272,6 +273,7 @@ def _start(
 ) -> Policy:
     """Make the policy of a run's first iteration: model, imitation, then critic and adapters."""
     policy = Policy(*start_model(config)).to(accelerator.device)
+    policy.compute = Compute.of(config)
     if config.warmup_updates:
         warm_up(policy, ChatTokens(policy.tokenizer), config, watcher)
     nowhere = config.model == "tiny" or config.warmup_updates or is_adapter(config.model)
@@ -291,7 +293,10 @@ def _saved(config: TrainConfig, path: Path) -> Policy:
 def _trained(config: TrainConfig, model: Any, tokenizer: Any) -> Policy:
     """Give a model what training adds to it."""
     kind = config.critic if config.needs_critic else "none"
-    return Policy(model, tokenizer, kind, LoraShape.of(config), number_for(config.seed, "adapters"))
+    seed = number_for(config.seed, "adapters")
+    policy = Policy(held(model, config), tokenizer, kind, LoraShape.of(config), seed)
+    policy.compute = Compute.of(config)
+    return policy
 
 
 def start_model(config: TrainConfig) -> tuple[Any, Any]:
