@@ -18,6 +18,7 @@ from rich.console import Console
 from starpo_plugin import options
 from starpo_plugin.config import TrainConfig, parse_args, to_dict
 from starpo_plugin.console import ConsoleWatcher, score_table
+from starpo_plugin.estimate_command import estimate_command
 from starpo_plugin.locate import NOTE, locate
 from starpo_plugin.messages import announce, way_on, way_on_early
 from starpo_plugin.play import Narrator, check_video, play_model, play_yardstick, record
@@ -50,6 +51,8 @@ Train a language model to play text environments by StarPO, and see what it lear
              starpo show runs/x --iteration 20 --episode 3
   report   write a run as one HTML page: curves, yardsticks, sample episodes
              starpo report runs/x
+  estimate how much memory a training run takes, and which GPU holds it
+             starpo estimate --model Qwen2.5-1.5B --precision bf16 --lora-rank 32
 
 starpo COMMAND --help explains every option. STARPO_TRACEBACK=1 shows where an error comes from.
 """
@@ -253,6 +256,7 @@ COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
     "play": play_command,
     "show": show_command,
     "report": report_command,
+    "estimate": estimate_command,
 }
 
 

@@ -1,7 +1,7 @@
 """How the update's forward pass runs: recomputed, compiled, in half precision.
 
 All of it changes memory and speed; recomputing and compiling change nothing else. Rollouts run as
-they are: each token makes their cache wider, and a compiled block would be compiled again and again.
+they are: each token makes their cache wider, and compiled blocks would be compiled anew each time.
 
 Precision. Weights that are trained, their gradients and the optimiser's moments are float32 always:
 a step of 1e-6 is lost in bfloat16, whose neighbours lie 0.4 % apart. With ``precision="bf16"`` the

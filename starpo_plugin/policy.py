@@ -18,11 +18,9 @@ from starpo_plugin.batch import Batch
 from starpo_plugin.compute import Compute, trainable
 from starpo_plugin.lora import Adapters, LoraShape
 from starpo_plugin.losses import entropy
+from starpo_plugin.shapes import LOGITS_AT_ONCE
 
 CriticKind = Literal["none", "shared", "separate", "lora"]
-
-# logits that are held at once: 64 M floats are 256 MB, of which a step needs a few copies
-_LOGITS_AT_ONCE = 2**26
 
 
 class Scores(NamedTuple):
@@ -187,7 +185,7 @@ class Policy(nn.Module):
             chosen = logits.gather(-1, tokens.unsqueeze(-1)).squeeze(-1)
             return chosen - logits.logsumexp(-1), entropy(logits)
 
-        rows = max(1, _LOGITS_AT_ONCE // self.text_config.vocab_size)
+        rows = max(1, LOGITS_AT_ONCE // self.text_config.vocab_size)
         if len(tokens) <= rows:
             return score(hidden, tokens)
         chunks = [
@@ -244,7 +242,7 @@ def load_model(name_or_path: str, dtype: torch.dtype = torch.float32) -> tuple[A
 
     Raises ``ValueError`` that names the model and what to check when there is none.
     """
-    if _is_missing_folder(name_or_path):
+    if is_missing_folder(name_or_path):
         raise ValueError(
             f"model {name_or_path!r} can't be loaded: there is no such folder; give 'tiny', the"
             " folder of a saved model, or the hub name of a causal language model"
@@ -266,7 +264,7 @@ def load_model(name_or_path: str, dtype: torch.dtype = torch.float32) -> tuple[A
     return model, tokenizer
 
 
-def _is_missing_folder(name_or_path: str) -> bool:
+def is_missing_folder(name_or_path: str) -> bool:
     """Whether it can only mean a folder, and there is none: asking the hub would take a minute
     where there is no network.
     """
