@@ -30,6 +30,7 @@ from starpo_plugin.evaluate import Evaluator, device_of, yardsticks
 from starpo_plugin.filters import FILTERS, group_scores, scale_by_kept
 from starpo_plugin.lora import LoraShape, base_of, is_adapter
 from starpo_plugin.offline import StoredData, open_data
+from starpo_plugin.out_of_memory import memory_for
 from starpo_plugin.policy import Policy, load_model
 from starpo_plugin.rollout import Rollouts, Sampling
 from starpo_plugin.run_folder import RunFolder
@@ -85,6 +86,7 @@ def train(config: TrainConfig, watcher: Watcher | None = None, resume: bool = Fa
             run that is there already.
         CheckpointError: a checkpoint can't be written or read.
         TooManyBadUpdates: the loss was not finite several times in a row.
+        OutOfMemory: in the imitation, a rollout, an update or an evaluation.
         OSError: another of the run's files can't be written.
 
     A run that ``early_stop`` ends is evaluated and saved at its last iteration like one that is
@@ -122,7 +124,11 @@ def train(config: TrainConfig, watcher: Watcher | None = None, resume: bool = Fa
             numbers = (number_for(config.seed, iteration, "level", g) for g in range(config.groups))
             draws = generator_for(config.seed, iteration, "sampling")
             seeds = [number >> 32 for number in numbers]
-            played = rollouts.run(seeds, config.members, draws, watcher.episodes)
+            size = (
+                f"{config.groups} x {config.members} episodes of up to {config.max_tokens} tokens"
+            )
+            with memory_for("rollout", run.policy, config, size):
+                played = rollouts.run(seeds, config.members, draws, watcher.episodes)
         sampled = time.perf_counter()
         metrics = describe(played)
         if config.mi_every and iteration % config.mi_every == 0:
@@ -137,7 +143,9 @@ def train(config: TrainConfig, watcher: Watcher | None = None, resume: bool = Fa
             batch = collate(kept, run.tokens.pad_id, config.rewards, config.bootstrap_truncated)
             batch = batch.to(run.policy.device)
             shuffle = generator_for(config.seed, iteration, "shuffle")
-            metrics |= run.learner.update(batch, shuffle, scale)
+            size = f"{len(batch)} trajectories of up to {batch.ids.shape[1]} tokens"
+            with memory_for("update", run.policy, config, size):
+                metrics |= run.learner.update(batch, shuffle, scale)
         updated = time.perf_counter()
         seconds = {"rollout": sampled - began, "update": updated - measured}
         if "mi" in metrics:
@@ -315,20 +323,22 @@ def start_model(config: TrainConfig) -> tuple[Any, Any]:
 def warm_up(policy: Policy, tokens: ChatTokens, config: TrainConfig, watcher: Watcher) -> None:
     """Imitate the oracle as the configuration says."""
     watcher.stage("imitation", config.warmup_updates)
-    imitate(
-        policy,
-        tokens,
-        config.episodes(),
-        updates=config.warmup_updates,
-        batch_size=config.warmup_batch,
-        lr=config.warmup_lr,
-        seed=number_for(config.seed, "imitation"),
-        thought=config.warmup_thought,
-        moves_per_turn=config.warmup_moves,
-        micro_batch_tokens=config.micro_batch_tokens,
-        progress=lambda done, loss: watcher.step(done, f"loss {loss:.3f}"),
-        **parse_args(config.train_args),
-    )
+    size = f"{config.warmup_batch} demonstrations in an update"
+    with memory_for("imitation", policy, config, size):
+        imitate(
+            policy,
+            tokens,
+            config.episodes(),
+            updates=config.warmup_updates,
+            batch_size=config.warmup_batch,
+            lr=config.warmup_lr,
+            seed=number_for(config.seed, "imitation"),
+            thought=config.warmup_thought,
+            moves_per_turn=config.warmup_moves,
+            micro_batch_tokens=config.micro_batch_tokens,
+            progress=lambda done, loss: watcher.step(done, f"loss {loss:.3f}"),
+            **parse_args(config.train_args),
+        )
 
 
 def _optimizer(policy: Policy, config: TrainConfig) -> torch.optim.Optimizer:
