@@ -9,21 +9,32 @@ become ``benchmarks/memory.md``.
 """
 
 import argparse
-import json
+import multiprocessing
+import os
 import platform
-import subprocess
-import sys
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import torch
+from transformers import Qwen3Config, Qwen3ForCausalLM
+
+from starpo_plugin.batch import Batch
+from starpo_plugin.compute import Compute, held
 from starpo_plugin.config import TrainConfig
+from starpo_plugin.engine import Engine
 from starpo_plugin.estimate import estimate
+from starpo_plugin.lora import LoraShape
+from starpo_plugin.policy import Policy
 from starpo_plugin.shapes import ModelShape
+from starpo_plugin.tiny import tiny_tokenizer
+from starpo_plugin.train import make_optimizer
+from starpo_plugin.update import Learner
 
 HERE = Path(__file__).parent
+os.environ.setdefault("PYTORCH_NVML_BASED_CUDA_CHECK", "1")  # is there one, without beginning it
 QWEN = 151936  # Qwen's vocabulary
 
 
@@ -63,21 +74,21 @@ def _config(tokens: int, width: int = 256, **changes: Any) -> TrainConfig:
     )
 
 
-SMALL, DEEP = _shape(2000, 256, 4), _shape(2000, 256, 12)
-WIDE, WORDY = _shape(2000, 768, 4, heads=12), _shape(QWEN, 128, 2)
+SMALL, DEEP = _shape(2000, 128, 4), _shape(2000, 128, 12)
+WIDE, WORDY = _shape(2000, 512, 2, heads=8), _shape(QWEN, 128, 2)
 CASES = [
-    Case("small", SMALL, _config(8192)),
-    Case("small, half the tokens", SMALL, _config(4096)),
-    Case("deep", DEEP, _config(8192)),
-    Case("deep, checkpointing", DEEP, _config(8192, gradient_checkpointing=True)),
-    Case("deep, bf16", DEEP, _config(8192, precision="bf16")),
-    Case("wide", WIDE, _config(4096)),
-    Case("wide, separate critic", WIDE, _config(4096, critic="separate")),
-    Case("wide, LoRA", WIDE, _config(4096, lora_rank=8)),
-    Case("wide, LoRA, bf16", WIDE, _config(4096, lora_rank=8, precision="bf16")),
-    Case("wide, LoRA for the critic too", WIDE, _config(4096, lora_rank=8, critic="lora")),
-    Case("150k words", WORDY, _config(4096)),
-    Case("rollout, 64 rows", DEEP, _config(64 * 512, 512, reply=384), "rollout"),
+    Case("small", SMALL, _config(4096)),
+    Case("small, half the tokens", SMALL, _config(2048)),
+    Case("deep", DEEP, _config(4096)),
+    Case("deep, checkpointing", DEEP, _config(4096, gradient_checkpointing=True)),
+    Case("deep, bf16", DEEP, _config(4096, precision="bf16")),
+    Case("wide", WIDE, _config(1024)),
+    Case("wide, separate critic", WIDE, _config(1024, critic="separate")),
+    Case("wide, LoRA", WIDE, _config(1024, lora_rank=8)),
+    Case("wide, LoRA, bf16", WIDE, _config(1024, lora_rank=8, precision="bf16")),
+    Case("wide, LoRA for the critic too", WIDE, _config(1024, lora_rank=8, critic="lora")),
+    Case("152k words", WORDY, _config(2048)),
+    Case("rollout, 32 rows", DEEP, _config(32 * 512, 512, reply=96), "rollout"),
 ]
 LOGITS = [
     Case(what, WORDY, _config(tokens), what)
@@ -91,15 +102,8 @@ LOGITS = [
 
 def measure(case: Case) -> int:
     """Bytes of the peak, above what torch itself takes."""
-    import torch
-    from transformers import Qwen3Config, Qwen3ForCausalLM
-
-    from starpo_plugin.compute import Compute, held
-    from starpo_plugin.lora import LoraShape
-    from starpo_plugin.policy import Policy
-    from starpo_plugin.tiny import tiny_tokenizer
-
     shape, config = case.shape, case.config
+    torch.set_num_threads(1)  # a forked process can't use the threads of the one before
     torch.ones(64, 64, requires_grad=True).matmul(torch.ones(64, 64)).sum().backward()
     before = _resident()
     _reset_peak()
@@ -125,22 +129,15 @@ def measure(case: Case) -> int:
     return _peak() - before
 
 
-def _update(policy: Any, case: Case) -> None:
+def _update(policy: Policy, case: Case) -> None:
     """Two updates: the optimiser has its moments in the second."""
-    import torch
-
-    from starpo_plugin.train import _optimizer
-    from starpo_plugin.update import Learner
-
-    learner = Learner(policy, None, case.config, _optimizer(policy, case.config))
+    learner = Learner(policy, None, case.config, make_optimizer(policy, case.config))
     for _ in range(2):
         learner.update(_batch(case, policy.device), torch.Generator().manual_seed(0))
 
 
-def _whole_logits(policy: Any, case: Case) -> None:
+def _whole_logits(policy: Policy, case: Case) -> None:
     """What the update's pass takes where logits are made for every position: softmax, then pick."""
-    import torch
-
     batch = _batch(case, policy.device)
     logits = policy.model(input_ids=batch.ids, use_cache=False).logits[:, :-1]
     logp = logits.log_softmax(-1)
@@ -152,12 +149,8 @@ def _whole_logits(policy: Any, case: Case) -> None:
             p.moments = (torch.zeros_like(p), torch.zeros_like(p))
 
 
-def _rollout(policy: Any, case: Case) -> None:
+def _rollout(policy: Policy, case: Case) -> None:
     """Every row to its full length."""
-    import torch
-
-    from starpo_plugin.engine import Engine
-
     config = case.config
     prompt = [1] * (config.max_tokens - config.max_reply_tokens)
     engine = Engine(policy, frozenset(), 0)
@@ -167,18 +160,14 @@ def _rollout(policy: Any, case: Case) -> None:
     engine.reply([reply] * rows, torch.rand(rows, reply, generator=torch.Generator()))
 
 
-_STEPS: dict[str, Callable[[Any, Case], None]] = {
+_STEPS: dict[str, Callable[[Policy, Case], None]] = {
     "update": _update,
     "logits of every position": _whole_logits,
     "rollout": _rollout,
 }
 
 
-def _batch(case: Case, device: Any) -> Any:
-    import torch
-
-    from starpo_plugin.batch import Batch
-
+def _batch(case: Case, device: torch.device) -> Batch:
     rows, width = case.config.mini_batch, case.config.max_tokens
     draws = torch.Generator().manual_seed(0)
     mask = torch.zeros(rows, width)
@@ -221,23 +210,17 @@ def _reset_peak() -> None:
 
 def run(case: Case) -> int:
     """Measure a case in a process of its own; bytes."""
-    told = json.dumps({**asdict(case), "shape": asdict(case.shape), "config": asdict(case.config)})
-    program = f"import sys; sys.path.insert(0, {str(HERE)!r}); import memory; memory.child()"
-    done = subprocess.run(
-        [sys.executable, "-c", program], input=told, capture_output=True, text=True, check=False
-    )
-    if done.returncode:
-        raise RuntimeError(f"{case.name}: {done.stderr}")
-    return int(done.stdout.split()[-1])
-
-
-def child() -> None:
-    """Read a case from standard input; print its peak."""
-    from starpo_plugin.config import from_dict
-
-    told = json.load(sys.stdin)
-    shape, config = ModelShape(**told.pop("shape")), from_dict(told.pop("config"))
-    print(measure(Case(shape=shape, config=config, **told)))
+    forked = multiprocessing.get_context("fork")  # with torch loaded, which takes seconds
+    ours, theirs = forked.Pipe(duplex=False)
+    process = forked.Process(target=lambda: theirs.send(measure(case)))
+    process.start()
+    theirs.close()
+    try:
+        return ours.recv()
+    except EOFError:
+        raise RuntimeError(f"{case.name}: its process ended without a result") from None
+    finally:
+        process.join()
 
 
 def estimated(case: Case) -> float:
@@ -310,19 +293,20 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--quick", action="store_true", help="three rows, and nothing is written")
     quick = parser.parse_args().quick
-    import torch
-
     gpu = torch.cuda.is_available()
-    device = torch.cuda.get_device_name() if gpu else f"a CPU ({platform.machine()})"
     cases = [replace(c, config=replace(c.config, device="cuda")) for c in CASES] if gpu else CASES
+    compared = compare(cases[:2] if quick else cases)
+    logits = logits_table(LOGITS[:2] if quick else LOGITS)
+    # last: a process that has begun with CUDA can't be forked
+    device = torch.cuda.get_device_name() if gpu else f"a CPU ({platform.machine()})"
     page = PAGE.format(
         machine=f"{device}, torch {version('torch')}, transformers {version('transformers')}",
         how="Peaks are those of torch's allocator."
         if gpu
         else "Peaks are of resident memory, above that of a process that has only loaded torch.",
-        compared=compare(cases[:2] if quick else cases),
+        compared=compared,
         vocab=QWEN,
-        logits=logits_table(LOGITS[:2] if quick else LOGITS),
+        logits=logits,
     )
     if not quick:
         (HERE / "memory.md").write_text(page)

@@ -258,7 +258,7 @@ def _begin(
     if data is not None:
         data.check(policy)
         folder.keep_data(data.digests)
-    optimizer = _optimizer(policy, config)
+    optimizer = make_optimizer(policy, config)
     learner = Learner(policy, None, config, optimizer, accelerator.backward)
     run = _Run(policy, ChatTokens(policy.tokenizer), learner, iteration)
     if path is None:
@@ -341,7 +341,8 @@ def warm_up(policy: Policy, tokens: ChatTokens, config: TrainConfig, watcher: Wa
         )
 
 
-def _optimizer(policy: Policy, config: TrainConfig) -> torch.optim.Optimizer:
+def make_optimizer(policy: Policy, config: TrainConfig) -> torch.optim.Optimizer:
+    """AdamW over what is trained, with a learning rate each for policy and critic."""
     groups = [{"params": policy.actor_parameters(), "lr": config.actor_lr}]
     if policy.critic_head is not None:
         groups.append({"params": policy.critic_parameters(), "lr": config.critic_lr})

@@ -14,15 +14,18 @@ from pathlib import Path
 from starpo_plugin.__main__ import main
 
 ROOM = 60_000_000
-BASE = """train --env TextFrozenLake-v0 --system-template= --tiny-hidden 128 --tiny-layers 3 --max-turns 2
- --max-reply-tokens 24 --max-tokens 300 --iterations 1 --save-every 1 --actor-lr 1e-4 --preset
- starpo_ppo --device cpu""".split()
-SMALL = "--groups 1 --members 2 --eval-episodes 2".split()
+BASE = """train --env TextFrozenLake-v0 --preset starpo_ppo --device cpu --iterations 1 --save-every 1
+    --tiny-hidden 128 --max-turns 2 --max-reply-tokens 24 --max-tokens 300"""
 CASES = {
-    "update": "--groups 4 --members 8 --eval-episodes 2".split(),
-    "rollout": "--groups 20 --members 20 --eval-episodes 2".split(),
-    "evaluation": "--groups 1 --members 2 --eval-episodes 400".split(),
+    "small": "--groups 1 --members 2 --eval-episodes 2",
+    "update": "--groups 4 --members 8 --eval-episodes 2",
+    "rollout": "--groups 20 --members 20 --eval-episodes 2",
+    "evaluation": "--groups 1 --members 2 --eval-episodes 400",
 }
+
+
+def begin(name: str, folder: str) -> None:
+    told(*BASE.split(), *CASES[name].split(), "--run", f"{folder}/{name}")
 
 
 def told(*argv: str) -> None:
@@ -39,8 +42,8 @@ def in_use() -> int:
 
 if __name__ == "__main__":
     folder = sys.argv[1]
-    told(*BASE, *SMALL, "--run", f"{folder}/small")  # loads all that there is to load
+    begin("small", folder)  # loads all that there is to load
     resource.setrlimit(resource.RLIMIT_DATA, (in_use() + ROOM, resource.RLIM_INFINITY))
-    for name, options in CASES.items():
-        told(*BASE, *options, "--run", f"{folder}/{name}")
+    for name in ("update", "rollout", "evaluation"):
+        begin(name, folder)
     told("train", "--resume", f"{folder}/update", *sys.argv[2:])
