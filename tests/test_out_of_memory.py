@@ -16,9 +16,7 @@ REMEDY = ("--micro-batch-tokens", "600", "--gradient-checkpointing")
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(
-    sys.platform != "linux", reason="only Linux limits a process's memory like this"
-)
+@pytest.mark.skipif(sys.platform != "linux", reason="RLIMIT_DATA is Linux's")
 def test_a_run_short_of_memory_says_where_and_what_to_change_and_goes_on(tmp_path):
     program = f"{__file__.rpartition('/')[0]}/short_of_memory.py"
     # freed memory goes back at once, so that a limit means the same in each of the runs
