@@ -48,7 +48,9 @@ def flags(changes: dict[str, Any]) -> str:
 
 
 @contextmanager
-def memory_for(stage: Stage, policy: Any, config: TrainConfig, size: str) -> Iterator[None]:
+def memory_for(
+    stage: Stage, policy: Any, config: TrainConfig, size: str, tokens: int | None = None
+) -> Iterator[None]:
     """Turn a failed allocation into ``OutOfMemory``.
 
     Args:
@@ -56,13 +58,15 @@ def memory_for(stage: Stage, policy: Any, config: TrainConfig, size: str) -> Ite
         policy: whose sizes the estimate is made from.
         config: the run's.
         size: how large the batch is, in words.
+        tokens: in the batch, padding included, where that may be less than a micro-batch.
     """
     try:
         yield
     except (MemoryError, RuntimeError) as error:
         if not is_shortage(error):
             raise
-        changes = _CHANGES[stage](config)
+        at_once = min(config.micro_batch_tokens, tokens or config.micro_batch_tokens)
+        changes = _CHANGES[stage](replace(config, micro_batch_tokens=at_once))
         said = f"out of memory in the {stage} ({size}): {_allocation(error)}"
         told = _estimated(stage, policy, config, changes)
         remedy = f"; make it smaller with {flags(changes)}{told}"

@@ -144,7 +144,7 @@ def train(config: TrainConfig, watcher: Watcher | None = None, resume: bool = Fa
             batch = batch.to(run.policy.device)
             shuffle = generator_for(config.seed, iteration, "shuffle")
             size = f"{len(batch)} trajectories of up to {batch.ids.shape[1]} tokens"
-            with memory_for("update", run.policy, config, size):
+            with memory_for("update", run.policy, config, size, batch.ids.numel()):
                 metrics |= run.learner.update(batch, shuffle, scale)
         updated = time.perf_counter()
         seconds = {"rollout": sampled - began, "update": updated - measured}

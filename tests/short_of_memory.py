@@ -46,4 +46,6 @@ if __name__ == "__main__":
     resource.setrlimit(resource.RLIMIT_DATA, (in_use() + ROOM, resource.RLIM_INFINITY))
     for name in ("update", "rollout", "evaluation"):
         begin(name, folder)
+    # the limit goes: transformers reads a checkpoint with threads, whose stacks count too
+    resource.setrlimit(resource.RLIMIT_DATA, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
     told("train", "--resume", f"{folder}/update", *sys.argv[2:])

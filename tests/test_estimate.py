@@ -11,7 +11,7 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, LlamaConfig, Qwen2Config, Qwen3Config
 
-from starpo_plugin.__main__ import main
+from starpo_plugin.__main__ import _train_options, main
 from starpo_plugin.estimate import CARDS, estimate, fits, peak, smaller
 from starpo_plugin.lora import POLICY, Adapters, LoraShape
 from starpo_plugin.presets import preset
@@ -158,6 +158,13 @@ def test_the_command_prints_phases_peak_and_cards(capsys):
 def test_the_command_makes_a_tiny_model_to_know_its_size(capsys):
     assert main(["estimate", "--model", "tiny", "--env", "TextFrozenLake-v0"]) == 0
     assert "24 GB: fits" in capsys.readouterr().out
+
+
+def test_the_page_on_hardware_is_what_the_estimate_says():
+    hardware = benchmark("hardware")
+    page = hardware.PAGE.read_text()
+    assert page == hardware.filled(page), "python benchmarks/hardware.py writes it anew"
+    assert _train_options(hardware.FLAGS.split()) == (hardware.LEAN, False)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads a process's peak from /proc")

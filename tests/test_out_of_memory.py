@@ -30,10 +30,11 @@ def test_a_run_short_of_memory_says_where_and_what_to_change_and_goes_on(tmp_pat
         assert "estimated:" in error
     start = {k: tmp_path / k / "checkpoints" / "000000" for k in ("update", "rollout")}
     assert "out of memory in the update (32 trajectories of up to" in update[1]
-    assert "--micro-batch-tokens 4096 --gradient-checkpointing" in update[1]
-    assert "--lora-rank" in update[1]
+    tokens = int(update[1].split("trajectories of up to ")[1].split()[0]) * 32
+    smaller = f"--micro-batch-tokens {tokens // 4} --gradient-checkpointing"
+    assert f"{smaller} --lora-rank 32" in update[1]
     assert f"its last checkpoint is {start['update']}" in update[1]
-    assert f"starpo train --resume {tmp_path}/update --micro-batch-tokens 4096" in update[1]
+    assert f"starpo train --resume {tmp_path}/update {smaller}\n" in update[1]
     assert "out of memory in the rollout (20 x 20 episodes of up to 300 tokens)" in rollout[1]
     assert f"--model {start['rollout']} --groups 10 --members 10 --run OTHER" in rollout[1]
     assert "out of memory in the evaluation (400 episodes" in evaluation[1]
@@ -76,6 +77,14 @@ def test_each_stage_names_its_own_options():
         ):
             torch.empty(2**60)
         assert told.value.flags == flags
+
+
+def test_a_micro_batch_is_made_smaller_than_the_batch_that_there_was():
+    with (
+        pytest.raises(OutOfMemory, match="--micro-batch-tokens 250 "),
+        memory_for("update", small_policy(), TrainConfig(), "all", tokens=1000),
+    ):
+        torch.empty(2**60)
 
 
 def test_what_a_run_can_go_on_with():
