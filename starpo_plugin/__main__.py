@@ -18,8 +18,10 @@ from rich.console import Console
 from starpo_plugin import options
 from starpo_plugin.config import TrainConfig, parse_args, to_dict
 from starpo_plugin.console import ConsoleWatcher, score_table
+from starpo_plugin.estimate_command import estimate_command
 from starpo_plugin.locate import NOTE, locate
-from starpo_plugin.messages import announce, way_on, way_on_early
+from starpo_plugin.messages import announce, way_on, way_on_early, way_on_smaller
+from starpo_plugin.out_of_memory import RESUMABLE, OutOfMemory
 from starpo_plugin.play import Narrator, check_video, play_model, play_yardstick, record
 from starpo_plugin.presets import PRESETS, preset
 from starpo_plugin.run_folder import RunFolder, score_dict
@@ -50,6 +52,8 @@ Train a language model to play text environments by StarPO, and see what it lear
              starpo show runs/x --iteration 20 --episode 3
   report   write a run as one HTML page: curves, yardsticks, sample episodes
              starpo report runs/x
+  estimate how much memory a training run takes, and which GPU holds it
+             starpo estimate --model Qwen2.5-1.5B --precision bf16 --lora-rank 32
 
 starpo COMMAND --help explains every option. STARPO_TRACEBACK=1 shows where an error comes from.
 """
@@ -81,7 +85,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # who read the output has read enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, OutOfMemory) as error:
         if os.environ.get("STARPO_TRACEBACK"):
             raise
         return _fail(str(error), 2 if isinstance(error, ValueError) else 1)
@@ -114,6 +118,8 @@ def train_command(argv: Sequence[str]) -> int:
     try:
         with ConsoleWatcher(console) as watcher:
             last = train(config, watcher, resume)
+    except OutOfMemory as error:
+        return _fail(f"{error}; {way_on_smaller(config, error)}", 1)
     except (KeyboardInterrupt, OSError, CheckpointError, TooManyBadUpdates) as error:
         if isinstance(error, KeyboardInterrupt):
             return _fail(f"stopped; {way_on(config)}", 130)
@@ -263,6 +269,7 @@ COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
     "play": play_command,
     "show": show_command,
     "report": report_command,
+    "estimate": estimate_command,
 }
 
 
@@ -285,14 +292,15 @@ def _train_options(argv: Sequence[str]) -> tuple[TrainConfig, bool]:
     folder = RunFolder(begin.resume)
     saved = replace(folder.config(), run=begin.resume)
     _, config = options.parse(options.Train, argv, "starpo train", saved, names)
-    changed = [n for n in names if getattr(config, n) != getattr(saved, n) and n != "iterations"]
+    changed = [n for n in names if getattr(config, n) != getattr(saved, n) and n not in RESUMABLE]
     if begin.preset is not None:
         changed.insert(0, "preset")
     if changed:
         flags = ", ".join("--" + name.replace("_", "-") for name in changed)
         raise ValueError(
             f"--resume goes on as the run was configured, so {flags} can't be given with it"
-            " (only --iterations can); for other settings begin a new run with --model"
+            " (only --iterations and what changes memory and speed can); for other settings begin a"
+            " new run with --model"
         )
     if config.iterations < saved.iterations:
         raise ValueError(

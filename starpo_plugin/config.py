@@ -31,7 +31,9 @@ class TrainConfig:
     device: str = "auto"
     """auto (a CUDA GPU if there is one), cpu, or cuda."""
     precision: Literal["no", "bf16"] = "no"
-    """bf16 runs the update in bfloat16 autocast."""
+    """bf16 multiplies in bfloat16 in the update, and holds in it what is not trained: the model
+    under an adapter, and the reference. Trained weights stay in float32.
+    """
     tracker: Literal["tensorboard", "wandb", "trackio", "none"] = "tensorboard"
     """Where metrics are shown besides the run's own folder. wandb and trackio are extras."""
 
@@ -235,6 +237,16 @@ class TrainConfig:
     max_bad_updates: int = 3
     """Updates in a row with a loss that is not finite before the run stops; each is skipped."""
 
+    # --- compute ---
+    gradient_checkpointing: bool = False
+    """Run each block again in the backward pass rather than keep all that it computed: a fraction
+    of the update's memory for about a third more time, the same results.
+    """
+    compile: bool = False
+    """Compile the model's blocks for the update (torch.compile), which takes a while at first;
+    rollouts are not compiled.
+    """
+
     # --- evaluation ---
     eval_every: int = 20
     """Iterations between evaluations; there is always one before the first and after the last."""
@@ -296,6 +308,7 @@ class TrainConfig:
     def check(self) -> "TrainConfig":
         """Return self. Raises ``ValueError`` that names the field, its value and the choices."""
         from starpo_plugin.advantages import ADVANTAGES
+        from starpo_plugin.compute import Compute
         from starpo_plugin.contradictions import refuse_contradictions
         from starpo_plugin.filters import FILTERS, KEPT_SCALES
         from starpo_plugin.losses import AGGREGATIONS, KL_FORMS, LOSSES
@@ -335,6 +348,7 @@ class TrainConfig:
                 f"temperature={self.temperature} must be above 0: it divides the logits"
             )
         self.protocol()
+        Compute.of(self)
         refuse_contradictions(self)
         return self
 

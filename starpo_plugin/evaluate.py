@@ -6,6 +6,7 @@ from typing import Any
 import torch
 
 from starpo_plugin.config import TrainConfig, parse_args
+from starpo_plugin.out_of_memory import memory_for
 from starpo_plugin.policy import Policy
 from starpo_plugin.processes import Processes
 from starpo_plugin.rollout import Rollouts, Sampling
@@ -44,7 +45,7 @@ class Evaluator:
         seed: int = EVAL_SEED,
         processes: Processes | None = None,
     ) -> None:
-        self._config = config
+        self._config, self._policy = config, policy
         self._seed = seed
         self._rollouts = Rollouts(
             policy,
@@ -61,7 +62,9 @@ class Evaluator:
         """Play ``eval_episodes`` episodes; the same draws each time."""
         seeds = range(self._seed, self._seed + self._config.eval_episodes)
         generator = torch.Generator().manual_seed(self._seed)
-        played = self._rollouts.run(seeds, 1, generator, progress)
+        size = f"{len(seeds)} episodes of up to {self._config.max_tokens} tokens"
+        with memory_for("evaluation", self._policy, self._config, size):
+            played = self._rollouts.run(seeds, 1, generator, progress)
         return score(played), played
 
 

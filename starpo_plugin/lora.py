@@ -88,6 +88,9 @@ class Adapters:
     def acting(self, name: str | None) -> Iterator[None]:
         """Let another adapter act, or none."""
         before = self.current
+        if name == before:
+            yield
+            return
         self._act(name)
         try:
             yield

@@ -6,6 +6,7 @@ import shlex
 from rich.console import Console
 
 from starpo_plugin.config import TrainConfig
+from starpo_plugin.out_of_memory import OutOfMemory
 from starpo_plugin.run_folder import RunFolder
 
 
@@ -48,6 +49,23 @@ def way_on(config: TrainConfig, diverged: bool = False) -> str:
         gentler = f"--actor-lr {config.actor_lr / 3:.1g} --run OTHER"
         return f"the last good checkpoint can begin another run: --model {path} {gentler}"
     return f"go on from iteration {iteration} with: starpo train --resume {run}"
+
+
+def way_on_smaller(config: TrainConfig, error: OutOfMemory) -> str:
+    """Say how to go on with a run that had not enough memory."""
+    from starpo_plugin.checkpoint import checkpoints
+
+    run = shlex.quote(config.run)
+    saved = checkpoints(RunFolder(config.run).checkpoints)
+    if not saved:
+        return f"it has no checkpoint yet: begin again with {error.flags} --run OTHER"
+    iteration, path = saved[-1]
+    if error.resumable:
+        return (
+            f"its last checkpoint is {path}: go on from iteration {iteration} with: starpo train"
+            f" --resume {run} {error.resumable}"
+        )
+    return f"its last checkpoint can begin another run: --model {path} {error.flags} --run OTHER"
 
 
 def way_on_early(config: TrainConfig) -> str:

@@ -58,7 +58,9 @@ class Beginning:
     given.
     """
     resume: Annotated[str | None, tyro.conf.arg(metavar="RUN")] = None
-    """Go on from this run folder's last checkpoint; only --iterations may be given besides."""
+    """Go on from this run folder's last checkpoint; only --iterations, --micro-batch-tokens,
+    --gradient-checkpointing and --compile may be given besides.
+    """
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ one.
 
 import copy
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -14,14 +15,13 @@ from torch.utils.checkpoint import checkpoint
 
 from starpo_plugin import lora
 from starpo_plugin.batch import Batch
+from starpo_plugin.compute import Compute, trainable
 from starpo_plugin.lora import Adapters, LoraShape
 from starpo_plugin.losses import entropy
 from starpo_plugin.processes import plain
+from starpo_plugin.shapes import LOGITS_AT_ONCE
 
 CriticKind = Literal["none", "shared", "separate", "lora"]
-
-# logits that are held at once: 64 M floats are 256 MB, of which a step needs a few copies
-_LOGITS_AT_ONCE = 2**26
 
 
 class Scores(NamedTuple):
@@ -58,7 +58,9 @@ class Policy(nn.Module):
         self.tokenizer = tokenizer
         self.text_config = model.config.get_text_config()  # some models also see
         self.critic_kind: CriticKind = critic
-        self.critic_body = copy.deepcopy(model.base_model) if critic == "separate" else None
+        self.compute = Compute()
+        separate = critic == "separate"
+        self.critic_body = trainable(copy.deepcopy(model.base_model)) if separate else None
         self.adapters = _adapters(model, critic, shape, seed)
         self.critic_head: nn.Linear | None = None
         if critic != "none":
@@ -114,7 +116,8 @@ class Policy(nn.Module):
         values = torch.zeros_like(logprobs)
         if self.critic_head is not None:
             before = self._critic_hidden(batch, hidden)[:, :-1][sampled]
-            values = self.critic_head(before.to(self.critic_head.weight.dtype)).squeeze(-1)
+            with torch.autocast(self.device.type, enabled=False):
+                values = self.critic_head(before.to(self.critic_head.weight.dtype)).squeeze(-1)
             values = _at_least_single(values)
         return Scores(*(_scatter(x, sampled) for x in (logprobs, entropies, values)))
 
@@ -172,7 +175,13 @@ class Policy(nn.Module):
         return hidden
 
     def _body(self, body: Any, ids: Tensor) -> Tensor:
-        return body(input_ids=ids, use_cache=False).last_hidden_state
+        adapter = self.adapters and self.adapters.current
+
+        def replay() -> AbstractContextManager[None]:
+            return self.adapters.acting(adapter) if self.adapters else nullcontext()
+
+        with self.compute.autocast(self.device.type), self.compute.blocks(body, replay):
+            return body(input_ids=ids, use_cache=False).last_hidden_state
 
     def _token_scores(
         self, hidden: Tensor, tokens: Tensor, temperature: float
@@ -180,11 +189,12 @@ class Policy(nn.Module):
         """Log-probability and entropy of N tokens, the logits of a chunk at a time."""
 
         def score(hidden: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor]:
-            logits = self.logits(hidden) / temperature
+            with self.compute.autocast(self.device.type):
+                logits = self.logits(hidden) / temperature
             chosen = logits.gather(-1, tokens.unsqueeze(-1)).squeeze(-1)
             return chosen - logits.logsumexp(-1), entropy(logits)
 
-        rows = max(1, _LOGITS_AT_ONCE // self.text_config.vocab_size)
+        rows = max(1, LOGITS_AT_ONCE // self.text_config.vocab_size)
         if len(tokens) <= rows:
             return score(hidden, tokens)
         chunks = [
@@ -241,7 +251,7 @@ def load_model(name_or_path: str, dtype: torch.dtype = torch.float32) -> tuple[A
 
     Raises ``ValueError`` that names the model and what to check when there is none.
     """
-    if _is_missing_folder(name_or_path):
+    if is_missing_folder(name_or_path):
         raise ValueError(
             f"model {name_or_path!r} can't be loaded: there is no such folder; give 'tiny', the"
             " folder of a saved model, or the hub name of a causal language model"
@@ -263,7 +273,7 @@ def load_model(name_or_path: str, dtype: torch.dtype = torch.float32) -> tuple[A
     return model, tokenizer
 
 
-def _is_missing_folder(name_or_path: str) -> bool:
+def is_missing_folder(name_or_path: str) -> bool:
     """Whether it can only mean a folder, and there is none: asking the hub would take a minute
     where there is no network.
     """

@@ -177,10 +177,10 @@ def plain(value: Any) -> Any:
 
 def shard_state(optimizer: torch.optim.Optimizer) -> None:
     """Shard what an optimiser has loaded as its parameters are sharded."""
-    for parameter, state in optimizer.state.items():
-        if hasattr(parameter, "full_tensor"):
-            from torch.distributed.tensor import distribute_tensor
+    from torch.distributed.tensor import DTensor, distribute_tensor
 
+    for parameter, state in optimizer.state.items():
+        if isinstance(parameter, DTensor):
             for name, value in state.items():
                 if value.shape == parameter.shape:
                     state[name] = distribute_tensor(

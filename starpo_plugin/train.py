@@ -23,6 +23,7 @@ from starpo_plugin import checkpoint, mutual_information
 from starpo_plugin.batch import collate
 from starpo_plugin.checkpoint import generator_for, number_for
 from starpo_plugin.choices import choose
+from starpo_plugin.compute import Compute, frozen_dtype, held
 from starpo_plugin.config import TrainConfig, parse_args, to_dict
 from starpo_plugin.diagnostics import describe
 from starpo_plugin.echo_trap import EchoTrapMonitor, TrapWarning
@@ -30,6 +31,7 @@ from starpo_plugin.evaluate import Evaluator, device_of, yardsticks
 from starpo_plugin.filters import FILTERS, group_scores, scale_by_kept
 from starpo_plugin.lora import LoraShape, base_of, is_adapter
 from starpo_plugin.offline import StoredData, open_data
+from starpo_plugin.out_of_memory import memory_for
 from starpo_plugin.policy import Policy, load_model
 from starpo_plugin.processes import Processes
 from starpo_plugin.rollout import Rollouts, Sampling
@@ -87,6 +89,7 @@ def train(config: TrainConfig, watcher: Watcher | None = None, resume: bool = Fa
             run that is there already.
         CheckpointError: a checkpoint can't be written or read.
         TooManyBadUpdates: the loss was not finite several times in a row.
+        OutOfMemory: in the imitation, a rollout, an update or an evaluation.
         OSError: another of the run's files can't be written.
 
     A run that ``early_stop`` ends is evaluated and saved at its last iteration like one that is
@@ -128,7 +131,11 @@ def train(config: TrainConfig, watcher: Watcher | None = None, resume: bool = Fa
             numbers = (number_for(config.seed, iteration, "level", g) for g in range(config.groups))
             draws = generator_for(config.seed, iteration, "sampling")
             seeds = [number >> 32 for number in numbers]
-            played = rollouts.run(seeds, config.members, draws, watcher.episodes)
+            size = (
+                f"{config.groups} x {config.members} episodes of up to {config.max_tokens} tokens"
+            )
+            with memory_for("rollout", run.policy, config, size):
+                played = rollouts.run(seeds, config.members, draws, watcher.episodes)
         sampled = time.perf_counter()
         metrics = describe(played)
         if config.mi_every and iteration % config.mi_every == 0:
@@ -143,7 +150,9 @@ def train(config: TrainConfig, watcher: Watcher | None = None, resume: bool = Fa
             batch = collate(kept, run.tokens.pad_id, config.rewards, config.bootstrap_truncated)
             batch = batch.to(run.policy.device)
             shuffle = generator_for(config.seed, iteration, "shuffle")
-            metrics |= run.learner.update(batch, shuffle, scale)
+            size = f"{len(batch)} trajectories of up to {batch.ids.shape[1]} tokens"
+            with memory_for("update", run.policy, config, size, batch.ids.numel()):
+                metrics |= run.learner.update(batch, shuffle, scale)
         updated = time.perf_counter()
         seconds = {"rollout": sampled - began, "update": updated - measured}
         if "mi" in metrics:
@@ -258,7 +267,7 @@ def _begin(
     if data is not None:
         data.check(policy)
         folder.keep_data(data.digests)
-    optimizer = _optimizer(policy, config)
+    optimizer = make_optimizer(policy, config)
     learner = Learner(policy, None, config, optimizer, processes.backward, processes)
     run = _Run(policy, ChatTokens(policy.tokenizer), learner, iteration)
     if path is None:
@@ -272,7 +281,7 @@ def _begin(
     if config.kl_coef and policy.adapters is not None:
         run.learner.reference = policy.reference
     elif config.kl_coef:
-        start = Policy(*load_model(str(folder.checkpoints / "000000")))
+        start = Policy(*load_model(str(folder.checkpoints / "000000"), frozen_dtype(config)))
         run.learner.reference = processes.place(start.requires_grad_(False))
     return run
 
@@ -282,6 +291,7 @@ def _start(
 ) -> Policy:
     """Make the policy of a run's first iteration: model, imitation, then critic and adapters."""
     policy = Policy(*start_model(config))
+    policy.compute = Compute.of(config)
     if config.warmup_updates:
         policy.to(processes.accelerator.device)
         warm_up(policy, ChatTokens(policy.tokenizer), config, watcher, processes)
@@ -302,7 +312,10 @@ def _saved(config: TrainConfig, path: Path) -> Policy:
 def _trained(config: TrainConfig, model: Any, tokenizer: Any) -> Policy:
     """Give a model what training adds to it."""
     kind = config.critic if config.needs_critic else "none"
-    return Policy(model, tokenizer, kind, LoraShape.of(config), number_for(config.seed, "adapters"))
+    seed = number_for(config.seed, "adapters")
+    policy = Policy(held(model, config), tokenizer, kind, LoraShape.of(config), seed)
+    policy.compute = Compute.of(config)
+    return policy
 
 
 def start_model(config: TrainConfig) -> tuple[Any, Any]:
@@ -327,24 +340,27 @@ def warm_up(
 ) -> None:
     """Imitate the oracle as the configuration says."""
     watcher.stage("imitation", config.warmup_updates)
-    imitate(
-        policy,
-        tokens,
-        config.episodes(),
-        updates=config.warmup_updates,
-        batch_size=config.warmup_batch,
-        lr=config.warmup_lr,
-        seed=number_for(config.seed, "imitation"),
-        thought=config.warmup_thought,
-        moves_per_turn=config.warmup_moves,
-        micro_batch_tokens=config.micro_batch_tokens,
-        progress=lambda done, loss: watcher.step(done, f"loss {loss:.3f}"),
-        processes=processes,
-        **parse_args(config.train_args),
-    )
+    size = f"{config.warmup_batch} demonstrations in an update"
+    with memory_for("imitation", policy, config, size):
+        imitate(
+            policy,
+            tokens,
+            config.episodes(),
+            updates=config.warmup_updates,
+            batch_size=config.warmup_batch,
+            lr=config.warmup_lr,
+            seed=number_for(config.seed, "imitation"),
+            thought=config.warmup_thought,
+            moves_per_turn=config.warmup_moves,
+            micro_batch_tokens=config.micro_batch_tokens,
+            progress=lambda done, loss: watcher.step(done, f"loss {loss:.3f}"),
+            processes=processes,
+            **parse_args(config.train_args),
+        )
 
 
-def _optimizer(policy: Policy, config: TrainConfig) -> torch.optim.Optimizer:
+def make_optimizer(policy: Policy, config: TrainConfig) -> torch.optim.Optimizer:
+    """AdamW over what is trained, with a learning rate each for policy and critic."""
     groups = [{"params": policy.actor_parameters(), "lr": config.actor_lr}]
     if policy.critic_head is not None:
         groups.append({"params": policy.critic_parameters(), "lr": config.critic_lr})

@@ -96,6 +96,7 @@ class Learner:
             order = torch.randperm(batch.episodes, generator=generator).to(batch.ids.device)
             for episodes in order.split(config.mini_batch):
                 self._step(batch, targets, batch.rows_of(episodes))
+        self.optimizer.zero_grad(set_to_none=True)  # a rollout needs their memory
         self._metrics["bad_updates"] = [float(self.bad_updates)]
         if targets.estimate.returns is not None:
             self._metrics["explained_variance"].append(_explained(batch.values, targets.estimate))

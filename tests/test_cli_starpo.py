@@ -6,7 +6,7 @@ import subprocess
 import sys
 import threading
 import time
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 
 import pytest
@@ -14,11 +14,12 @@ import torch
 from rich.console import Console
 
 from starpo_plugin import options
-from starpo_plugin.__main__ import COMMANDS, HELP, main
+from starpo_plugin.__main__ import COMMANDS, HELP, _train_options, main
 from starpo_plugin.config import TrainConfig, from_dict
 from starpo_plugin.console import ConsoleWatcher
 from starpo_plugin.locate import locate
 from starpo_plugin.play import Narrator, final_observation, play_yardstick
+from starpo_plugin.run_folder import RunFolder
 from starpo_plugin.trajectory import Turn
 from text_envs.agents import Score
 
@@ -88,8 +89,6 @@ def test_every_command_explains_itself_and_the_examples_are_true(helps):
 
 
 def test_a_preset_only_sets_defaults():
-    from starpo_plugin.__main__ import _train_options
-
     config, resume = _train_options(["--clip-high", "0.3", "--preset", "starpo_grpo"])
     assert (config.advantage, config.clip_high, config.filter) == ("grpo", 0.3, "none")
     assert not resume
@@ -190,6 +189,16 @@ def test_resume_refuses_other_settings_and_names_them(run, capsys):
     assert "--preset, --actor-lr can't be given" in error
     assert starpo("train", "--resume", run, "--iterations", 2) == 2
     assert "--iterations 2 is less than the 3" in capsys.readouterr().err
+
+
+def test_resume_takes_what_changes_no_result(run):
+    argv = ["--micro-batch-tokens", "99", "--gradient-checkpointing", "--compile"]
+    config, resumed = _train_options(["--resume", str(run), *argv])
+    assert resumed
+    assert (config.micro_batch_tokens, config.gradient_checkpointing) == (99, True)
+    folder_config = RunFolder(run).config()
+    assert folder_config == replace(config, run=folder_config.run)
+    _train_options(["--resume", str(run), "--no-gradient-checkpointing", "--no-compile"])
 
 
 def test_a_lengthened_run_equals_one_that_was_long_from_the_start(tmp_path, capsys):

@@ -16,11 +16,13 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from starpo_plugin.batch import collate
 from starpo_plugin.config import TrainConfig, to_dict
 from starpo_plugin.presets import preset
 from starpo_plugin.processes import Processes
 from starpo_plugin.run_folder import RunFolder
 from starpo_plugin.train import train
+from starpo_plugin.trajectory import Trajectory, Turn
 
 HERE = Path(__file__).parent
 # 3 groups for 2 processes, mini-batches of 4, 4 and 1 rows, several micro-batches in the first two
@@ -188,12 +190,18 @@ class _One(Processes):
         self._fsdp = object() if sharded else None
 
 
+def _of_length(tokens: int) -> Trajectory:
+    turn = Turn((1,) * tokens, (), (), "", "", 0.0)
+    return Trajectory("", 0, 0, 0, (turn,), success=False, end="truncated")
+
+
 @pytest.mark.parametrize("count", [1, 2, 3, 7])
 @pytest.mark.parametrize("rows", [1, 2, 5, 16])
 @pytest.mark.parametrize("sharded", [False, True])
 def test_every_row_is_computed_once_and_no_process_waits_in_vain(count, rows, sharded):
     lengths = torch.randint(1, 50, (rows,), generator=torch.Generator().manual_seed(rows))
-    shares = [_One(i, count, sharded).micro_batches(lengths, 60) for i in range(count)]
+    batch = collate([_of_length(n) for n in lengths.tolist()], pad_id=0)
+    shares = [_One(i, count, sharded).micro_batches(batch, 60) for i in range(count)]
     computed = [row for share in shares for picked, weight in share if weight for row in picked]
     assert sorted(int(row) for row in computed) == list(range(rows))
     assert all(len(share) > 0 for share in shares)

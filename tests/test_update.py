@@ -215,7 +215,7 @@ def test_many_logits_are_scored_in_chunks_with_the_same_gradient(monkeypatch):
         return torch.cat([p.grad.flatten() for p in policy.model.parameters()])
 
     whole = gradient()
-    monkeypatch.setattr("starpo_plugin.policy._LOGITS_AT_ONCE", 3000)
+    monkeypatch.setattr("starpo_plugin.policy.LOGITS_AT_ONCE", 3000)
     assert torch.allclose(gradient(), whole, atol=1e-4)
 
 
