@@ -18,7 +18,7 @@ import torch
 from accelerate import Accelerator
 from accelerate.utils import ProjectConfiguration
 
-from starpo_plugin import checkpoint, mutual_information
+from starpo_plugin import checkpoint, mutual_information, token_file
 from starpo_plugin.batch import collate
 from starpo_plugin.checkpoint import generator_for, number_for
 from starpo_plugin.choices import choose
@@ -152,6 +152,11 @@ def train(config: TrainConfig, watcher: Watcher | None = None, resume: bool = Fa
         if every and (last or iteration % every == 0):
             write(folder.rollouts(iteration), played, _origin(config, iteration, run.tokens))
         if last or iteration % config.eval_every == 0:
+            if kept and config.save_tokens:
+                path = folder.tokens(iteration)
+                token_file.write(
+                    path, iteration, run.learner, kept, run.tokens, config.save_tokens
+                )
             _evaluate(evaluator, folder, accelerator, iteration, f"iteration {iteration}", watcher)
         if last or iteration % config.save_every == 0:
             run.save(iteration, folder, config)

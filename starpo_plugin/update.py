@@ -50,6 +50,8 @@ class Targets:
     """Importance weights, where the configuration has a cap for them."""
     scale: float
     """Factor on the whole loss."""
+    entropy: Tensor
+    """Of the policy before the update, in nats; nothing is trained towards it."""
 
 
 @dataclass
@@ -72,6 +74,8 @@ class Learner:
     bad_in_a_row: int = 0
     bad_updates: int = 0
     """Updates that were skipped because their loss or gradient was not finite."""
+    trained: tuple[Batch, Targets] | None = None
+    """The last batch, as it was trained on."""
     _metrics: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
 
     def update(self, batch: Batch, generator: torch.Generator, scale: float = 1.0) -> Metrics:
@@ -87,7 +91,7 @@ class Learner:
         """
         config = self.config
         self._metrics.clear()
-        batch, targets = self.prepare(batch, scale)
+        batch, targets = self.trained = self.prepare(batch, scale)
         for _ in range(config.updates_per_batch):
             order = torch.randperm(len(batch), generator=generator).to(batch.ids.device)
             for rows in order.split(config.mini_batch):
@@ -114,7 +118,8 @@ class Learner:
                 kl = self._turn_kl(batch, now.logprobs, reference, trained)
                 batch = batch.with_(rewards=batch.rewards - kl)
                 reference = None
-        return batch, Targets(trained, self._estimate(batch, trained), reference, weights, scale)
+        estimate = self._estimate(batch, trained)
+        return batch, Targets(trained, estimate, reference, weights, scale, now.entropy)
 
     def _score_and_bootstrap(self, batch: Batch) -> tuple[Scores, Tensor]:
         """Scores of the policy tokens, and the values [B] of what cut-off rows were still worth."""
