@@ -179,5 +179,3 @@ def plots_of(metrics: Records, plots: Sequence[Plot], warnings: Records) -> list
             drawing = Markup(chart(list(lines.values()), marks=marks, percent=plot.percent))
             drawn.append({"plot": plot, "drawing": drawing, "legend": legend})
     return drawn
-
-

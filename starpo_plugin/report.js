@@ -10,16 +10,20 @@ function element(name, properties = {}, ...children) {
 // --- one start, evaluation by evaluation: a slider above each column ---
 
 for (const start of document.querySelectorAll(".start")) {
-  const cards = [...start.querySelectorAll("template")].map((t) => t.content);
+  const cards = {}; // by place: those that wait, and those that are shown at first
+  for (const waiting of start.querySelectorAll("template")) {
+    cards[waiting.dataset.place] = waiting.content.firstElementChild;
+  }
   for (const column of start.querySelectorAll(".column")) {
     const slider = column.querySelector("input");
+    cards[slider.defaultValue] = column.querySelector(".card");
     const show = () => {
       const card = cards[slider.value].cloneNode(true);
       slider.ariaValueText = card.querySelector(".head").textContent.replace(/\s+/g, " ").trim();
       column.querySelector(".shown").replaceChildren(card);
     };
     slider.addEventListener("input", show);
-    slider.parentElement.hidden = cards.length < 2;
+    slider.parentElement.hidden = slider.max < 1;
   }
 }
 

@@ -7,7 +7,7 @@ script, which is named by its digest.
 
 import base64
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from hashlib import sha256
 from importlib import resources
 from pathlib import Path
@@ -186,8 +186,9 @@ def _starts(samples: Records, config: TrainConfig) -> list[dict[str, Any]]:
     starts: dict[int, list[dict[str, Any]]] = {}
     for sample in _within_room(samples):
         for episode in sample["episodes"]:
-            shown = _episode(episode, config) | {"iteration": sample["iteration"]}
-            starts.setdefault(episode["seed"], []).append(shown)
+            of_start = starts.setdefault(episode["seed"], [])
+            where = {"iteration": sample["iteration"], "place": len(of_start)}
+            of_start.append(_episode(episode, config) | where)
     return [
         {"seed": seed, "episodes": episodes, "columns": spaced(range(len(episodes)), COLUMNS)}
         for seed, episodes in starts.items()

@@ -34,6 +34,7 @@ from starpo_plugin.rollout import Rollouts, Sampling
 from starpo_plugin.run_folder import RunFolder
 from starpo_plugin.shaping import shaping
 from starpo_plugin.tiny import TinyShape, tiny_model, tiny_tokenizer
+from starpo_plugin.token_figures import token_figures
 from starpo_plugin.tokens import ChatTokens
 from starpo_plugin.trajectory import Trajectory
 from starpo_plugin.trajectory_file import Origin, vocabulary_of, write
@@ -153,10 +154,8 @@ def train(config: TrainConfig, watcher: Watcher | None = None, resume: bool = Fa
             write(folder.rollouts(iteration), played, _origin(config, iteration, run.tokens))
         if last or iteration % config.eval_every == 0:
             if kept and config.save_tokens:
-                path = folder.tokens(iteration)
-                token_file.write(
-                    path, iteration, run.learner, kept, run.tokens, config.save_tokens
-                )
+                shown = token_figures(run.learner, kept, run.tokens, config.save_tokens)
+                token_file.write(folder.tokens(iteration), iteration, shown)
             _evaluate(evaluator, folder, accelerator, iteration, f"iteration {iteration}", watcher)
         if last or iteration % config.save_every == 0:
             run.save(iteration, folder, config)

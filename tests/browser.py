@@ -96,7 +96,9 @@ class Browser:
 
     def emulate(self, **features: str) -> None:
         """Set media features, such as ``color_scheme="dark"``."""
-        listed = [{"name": f"prefers-{k.replace('_', '-')}", "value": v} for k, v in features.items()]
+        listed = [
+            {"name": f"prefers-{k.replace('_', '-')}", "value": v} for k, v in features.items()
+        ]
         parameters = {"cmd": "Emulation.setEmulatedMedia", "params": {"features": listed}}
         self._call("POST", "/goog/cdp/execute", **parameters)
 
