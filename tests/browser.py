@@ -67,6 +67,9 @@ class Browser:
             self._driver.wait()
             raise
         self._url += f"/session/{session['sessionId']}"
+        self._call("POST", "/url", url="about:blank")  # away from the browser's own first page
+        self.complaints()
+        self.requests()
 
     def __enter__(self) -> "Browser":
         return self
@@ -96,9 +99,8 @@ class Browser:
 
     def emulate(self, **features: str) -> None:
         """Set media features, such as ``color_scheme="dark"``."""
-        listed = [
-            {"name": f"prefers-{k.replace('_', '-')}", "value": v} for k, v in features.items()
-        ]
+        named = {f"prefers-{k.replace('_', '-')}": v for k, v in features.items()}
+        listed = [{"name": name, "value": value} for name, value in named.items()]
         parameters = {"cmd": "Emulation.setEmulatedMedia", "params": {"features": listed}}
         self._call("POST", "/goog/cdp/execute", **parameters)
 

@@ -38,15 +38,11 @@ def test_free_text_is_read_as_far_as_it_can_be(text):
 
 def test_names_of_several_words_and_values_of_words():
     facts = {"card 1": "face down", "card 11": "sun", "pairs found": 0, "pairs": 6, "row": []}
-    assert set(
-        verdicts("card 1 face down card 11 sun pairs found 0 pairs 6 row", facts).values()
-    ) == {"same"}
+    told = verdicts("card 1 face down card 11 sun pairs found 0 pairs 6 row", facts)
+    assert set(told.values()) == {"same"}
     told = verdicts("card 1 sun pairs found 1", facts)
-    assert (told["card 1"], told["pairs found"], told["pairs"]) == (
-        "differs",
-        "differs",
-        "not said",
-    )
+    assert (told["card 1"], told["pairs found"]) == ("differs", "differs")
+    assert told["pairs"] == "not said"
 
 
 @given(st.text(), st.dictionaries(st.text(max_size=9), st.text() | st.integers(), max_size=4))

@@ -1,4 +1,4 @@
-"""The report in a real browser: what a person clicks does what it says, hostile text does nothing."""
+"""The report in a real browser: what a person clicks does what it says, hostile text nothing."""
 
 from collections.abc import Iterator
 from pathlib import Path

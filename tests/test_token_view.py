@@ -38,14 +38,8 @@ def played(spec: EpisodeSpec = SPEC, seed: int = 5, claim: str = "") -> dict:
         )
         over = terminated or truncated
     about = {"env": spec.env_id, "seed": seed, "noise_seed": 3, "system": "", "group": 0}
-    return {
-        **about,
-        "success": True,
-        "end": "terminated",
-        "return": 1.0,
-        "left_out": 0,
-        "turns": turns,
-    }
+    how = {"success": True, "end": "terminated", "return": 1.0, "left_out": 0}
+    return {**about, **how, "turns": turns}
 
 
 def a_run(path: Path, *episodes: dict, iterations=(1,)) -> RunFolder:
@@ -139,7 +133,7 @@ def test_pictures_are_kept_once_and_only_as_many_as_there_is_room_for(tmp_path, 
 
 
 def test_iterations_are_thinned_by_number_and_by_size(tmp_path, monkeypatch):
-    folder = a_run(tmp_path, played(), iterations=range(1, 30))
+    folder = a_run(tmp_path, {**played(), "turns": []}, iterations=range(1, 30))
     numbers = [it["iteration"] for it in view_of(folder)["iterations"]]
     assert len(numbers) == token_view.ITERATIONS
     assert (numbers[0], numbers[-1]) == (1, 29)
@@ -178,9 +172,7 @@ def test_without_pygame_the_page_is_written_and_says_so(tmp_path):
     assert '"same"' in page or '"not said"' in page
 
 
-@pytest.mark.parametrize(
-    ("count", "wanted"), [(1, [9]), (2, [0, 9]), (3, [0, 4, 9]), (99, list(range(10)))]
-)
+@pytest.mark.parametrize(("count", "wanted"), [(1, [9]), (2, [0, 9]), (3, [0, 4, 9])])
 def test_items_are_picked_evenly_with_both_ends(count, wanted):
     assert token_view.spaced(list(range(10)), count) == wanted
     assert token_view.spaced([], count) == []
