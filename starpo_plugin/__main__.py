@@ -48,7 +48,7 @@ Train a language model to play text environments by StarPO, and see what it lear
              starpo play runs/x --seed 7 --video episode.mp4
   show     read the episodes that a run has stored, or one of them whole
              starpo show runs/x --iteration 20 --episode 3
-  report   write a run as one HTML page: curves, yardsticks, sample episodes
+  report   write a run as one HTML page: curves, yardsticks, episodes, tokens
              starpo report runs/x
 
 starpo COMMAND --help explains every option. STARPO_TRACEBACK=1 shows where an error comes from.
