@@ -50,7 +50,7 @@ Train a language model to play text environments by StarPO, and see what it lear
              starpo play runs/x --seed 7 --video episode.mp4
   show     read the episodes that a run has stored, or one of them whole
              starpo show runs/x --iteration 20 --episode 3
-  report   write a run as one HTML page: curves, yardsticks, sample episodes
+  report   write a run as one HTML page: curves, yardsticks, episodes, tokens
              starpo report runs/x
   estimate how much memory a training run takes, and which GPU holds it
              starpo estimate --model Qwen2.5-1.5B --precision bf16 --lora-rank 32

@@ -91,11 +91,13 @@ def chart(
     parts += [_level(level, axes) for level in levels]
     parts += [_mark(m, axes) for m in marks if axes.x[0] <= m.x <= axes.x[1]]
     parts += [_lines(s, axes, percent) for s in series]
-    return _svg(height, "".join(parts))
+    names = ", ".join(s.name for s in series)
+    return _svg(height, "".join(parts), f"{names}; over iterations")
 
 
-def _svg(height: float, content: str) -> str:
-    return f'<svg class="chart" viewBox="0 0 {WIDTH:g} {height:g}" role="img">{content}</svg>'
+def _svg(height: float, content: str, about: str = "no data yet") -> str:
+    box = f'viewBox="0 0 {WIDTH:g} {height:g}"'
+    return f'<svg class="chart" {box} role="img" aria-label="{escape(about)}">{content}</svg>'
 
 
 def _axes(

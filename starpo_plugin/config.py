@@ -42,6 +42,10 @@ class TrainConfig:
     """Iterations between rollouts that are stored whole in the run's folder rollouts/, and the last
     iteration's; 0 stores none.
     """
+    save_tokens: int = 4
+    """Episodes of the batch whose figures are stored token by token at every evaluation, for the
+    report: mask, advantage, value, entropy, log-probabilities; 0 stores none.
+    """
     from_data: tuple[str, ...] = ()
     """Train on stored trajectories instead of playing: files, folders of files, or runs. An
     iteration takes the next groups of them. Their environment and limits become the defaults.
@@ -340,7 +344,7 @@ class TrainConfig:
             _at_least(self, name, 1)
         for name in ("max_reply_tokens", "micro_batch_tokens", "max_bad_updates"):
             _at_least(self, name, 1)
-        for name in ("save_rollouts", "mi_every", "lora_rank", "context_turns"):
+        for name in ("save_rollouts", "save_tokens", "mi_every", "lora_rank", "context_turns"):
             _at_least(self, name, 0)
         _at_least(self, "mi_samples", 2)
         if self.temperature <= 0:

@@ -24,6 +24,7 @@ class Metric(NamedTuple):
 
 METRICS: dict[str, Metric] = {
     # --- rollouts ---
+    "episodes": Metric("episodes", "Played, or taken from the stored ones."),
     "success": Metric("share of episodes", "Reached the goal."),
     "return": Metric("reward", "Mean sum of an episode's rewards."),
     "return_std_in_group": Metric(
@@ -103,6 +104,7 @@ def describe(played: Sequence[Trajectory]) -> dict[str, float]:
         groups.setdefault(t.group, []).append(t.total_reward)
     spreads = [stdev(r) if len(r) > 1 else 0.0 for r in groups.values()]
     return {
+        "episodes": float(len(played)),
         "success": fmean(t.success for t in played),
         "return": fmean(t.total_reward for t in played),
         "return_std_in_group": fmean(spreads),

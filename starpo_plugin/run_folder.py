@@ -2,8 +2,8 @@
 
 ``config.json``, ``metrics.jsonl`` (a line an iteration), ``evals.jsonl`` (a line an evaluation),
 ``samples.jsonl`` (some evaluated episodes, word for word), ``warnings.jsonl`` (a line a sign of
-collapse), ``yardsticks.json``, ``checkpoints/``, ``rollouts/`` (docs/data.md), ``data.json`` (which
-stored trajectories are trained on), ``tensorboard/``.
+collapse), ``yardsticks.json``, ``checkpoints/``, ``rollouts/`` and ``tokens/`` (docs/data.md),
+``data.json`` (which stored trajectories are trained on), ``tensorboard/``.
 """
 
 import json
@@ -71,7 +71,9 @@ class RunFolder:
                 draft.write_text("".join(json.dumps(r) + "\n" for r in kept))
                 draft.replace(self.path / name)
         # backwards, which takes a pair's numbers before its texts
-        for path in sorted((self.path / "rollouts").glob("[0-9]" * 6 + ".*"), reverse=True):
+        numbered = "[0-9]" * 6 + ".*"
+        stored = [p for n in ("rollouts", "tokens") for p in (self.path / n).glob(numbered)]
+        for path in sorted(stored, reverse=True):
             if int(path.name[:6]) > iteration:
                 path.unlink()
 
@@ -118,6 +120,15 @@ class RunFolder:
         """Store an iteration's trajectories."""
         if self.writes:
             write(self.path / "rollouts" / f"{iteration:06d}", played, origin)
+
+    def tokens(self, iteration: int) -> Path:
+        """Where the figures of an iteration's tokens are stored."""
+        return self.path / "tokens" / f"{iteration:06d}.json"
+
+    def token_files(self) -> dict[int, Path]:
+        """Iteration -> file, for every iteration that has one."""
+        found = sorted((self.path / "tokens").glob("[0-9]" * 6 + ".json"))
+        return {int(path.stem): path for path in found}
 
     def keep_data(self, digests: dict[str, str]) -> None:
         """Write which stored trajectories are trained on: path -> digest."""

@@ -188,6 +188,23 @@ class ChatTokens:
         end = begun + len(text)
         return spans + [(end, end)] * closed
 
+    def pieces(self, ids: Sequence[int]) -> list[str]:
+        """Text of each token, special ones included; of several that only together make a
+        character the last one has it, the others have none. Time is linear in their number.
+        """
+        found: list[str] = []
+        begun: list[int] = []
+        for token in ids:
+            begun.append(token)
+            text = self._piece(token) if len(begun) == 1 else self._after_others(begun)
+            # four tokens hold the bytes of any character: what is no text by then never will be
+            whole = not text.endswith("\N{REPLACEMENT CHARACTER}") or len(begun) == 4
+            found.append(text if whole else "")
+            begun = [] if whole else begun
+        if begun:
+            found[-1] = self._after_others(begun)
+        return found
+
     def _bounds(self, ids: list[int], text: str) -> list[int | None]:
         """Where in ``text`` each token begins, and the last one ends; None inside a character."""
         pieces = [self._plain(ids[:1]), *map(self._piece, ids[1:])]
@@ -207,9 +224,12 @@ class ChatTokens:
     def _piece(self, token: int) -> str:
         """Text of a token that is not a reply's first: some tokenizers strip that one's space."""
         if token not in self._pieces:
-            lead = len(self._plain(self._anchor))
-            self._pieces[token] = self._plain([*self._anchor, token])[lead:]
+            self._pieces[token] = self._after_others([token])
         return self._pieces[token]
+
+    def _after_others(self, ids: Sequence[int]) -> str:
+        lead = len(self._plain(self._anchor))
+        return self._plain([*self._anchor, *ids])[lead:]
 
     def _render(self, messages: list[tuple[str, str]]) -> str:
         return self.tokenizer.apply_chat_template(

@@ -19,7 +19,7 @@ from accelerate import Accelerator
 from accelerate.utils import ProjectConfiguration
 from accelerate.utils.fsdp_utils import disable_fsdp_ram_efficient_loading
 
-from starpo_plugin import checkpoint, mutual_information
+from starpo_plugin import checkpoint, mutual_information, token_file
 from starpo_plugin.batch import collate
 from starpo_plugin.checkpoint import generator_for, number_for
 from starpo_plugin.choices import choose
@@ -38,6 +38,7 @@ from starpo_plugin.rollout import Rollouts, Sampling
 from starpo_plugin.run_folder import RunFolder
 from starpo_plugin.shaping import shaping
 from starpo_plugin.tiny import TinyShape, tiny_model, tiny_tokenizer
+from starpo_plugin.token_figures import token_figures
 from starpo_plugin.tokens import ChatTokens
 from starpo_plugin.trackers import begin_tracker, check_tracker
 from starpo_plugin.trajectory import Trajectory
@@ -169,6 +170,10 @@ def train(config: TrainConfig, watcher: Watcher | None = None, resume: bool = Fa
         if every and (last or iteration % every == 0):
             folder.rollouts(iteration, played, _origin(config, iteration, run.tokens))
         if last or iteration % config.eval_every == 0:
+            if kept and config.save_tokens:
+                shown = token_figures(run.learner, kept, run.tokens, config.save_tokens)
+                if folder.writes:
+                    token_file.write(folder.tokens(iteration), iteration, shown)
             _evaluate(evaluator, folder, processes, iteration, f"iteration {iteration}", watcher)
         if last or iteration % config.save_every == 0:
             run.save(iteration, folder, config)

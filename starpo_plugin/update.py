@@ -52,6 +52,10 @@ class Targets:
     """Importance weights, where the configuration has a cap for them."""
     scale: float
     """Factor on the whole loss."""
+    entropy: Tensor
+    """Of the policy before the update, in nats (NaN where the batch was not scored); nothing is
+    trained towards it.
+    """
 
 
 @dataclass
@@ -76,6 +80,8 @@ class Learner:
     bad_in_a_row: int = 0
     bad_updates: int = 0
     """Updates that were skipped because their loss or gradient was not finite."""
+    trained: tuple[Batch, Targets] | None = None
+    """The last batch, as it was trained on."""
     _metrics: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
 
     def update(self, batch: Batch, generator: torch.Generator, scale: float = 1.0) -> Metrics:
@@ -91,7 +97,7 @@ class Learner:
         """
         config = self.config
         self._metrics.clear()
-        batch, targets = self.prepare(batch, scale)
+        batch, targets = self.trained = self.prepare(batch, scale)
         for _ in range(config.updates_per_batch):
             order = torch.randperm(batch.episodes, generator=generator).to(batch.ids.device)
             for episodes in order.split(config.mini_batch):
@@ -107,7 +113,8 @@ class Learner:
         config = self.config
         trained = loss_mask(batch.mask, batch.section, config.loss_sections)
         if self._trusts_the_sampler():
-            now, bootstrap = Scores(batch.logprobs, *[batch.values] * 2), batch.bootstrap
+            unknown = torch.full_like(batch.values, torch.nan)
+            now, bootstrap = Scores(batch.logprobs, unknown, batch.values), batch.bootstrap
         else:
             now, bootstrap = self._score_and_bootstrap(batch)
             self._metrics["sampler_gap"].append(float((now.logprobs - batch.logprobs).abs().max()))
@@ -122,7 +129,8 @@ class Learner:
                 kl = self._turn_kl(batch, now.logprobs, reference, trained)
                 batch = batch.with_(rewards=batch.rewards - kl)
                 reference = None
-        return batch, Targets(trained, self._estimate(batch, trained), reference, weights, scale)
+        estimate = self._estimate(batch, trained)
+        return batch, Targets(trained, estimate, reference, weights, scale, now.entropy)
 
     def _trusts_the_sampler(self) -> bool:
         """Whether what the sampler stored is all there is to know, which saves a pass."""

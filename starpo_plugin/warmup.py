@@ -17,6 +17,7 @@ import torch
 from starpo_plugin.batch import Batch, collate, micro_batches
 from starpo_plugin.context import next_prompt
 from starpo_plugin.episode import EpisodeSpec
+from starpo_plugin.facts import describe
 from starpo_plugin.losses import AGGREGATIONS, Totals
 from starpo_plugin.policy import Policy
 from starpo_plugin.processes import Processes
@@ -28,22 +29,6 @@ Thought = Literal["facts", "plan", "facts and plan", "subgoals"]
 
 Demonstration = tuple[str, list[tuple[str, str, float]]]
 """System message, then (user message, reply, reward) of every turn."""
-
-
-def describe(facts: Mapping[str, Any]) -> str:
-    """Write facts as a line of words: ``player 2 3 boxes 3 3 targets 4 1``."""
-    return " ".join(word for name, value in facts.items() for word in (name, *_words(value)))
-
-
-def _words(value: Any) -> Iterator[str]:
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, list | tuple | Mapping):
-        items = value.items() if isinstance(value, Mapping) else value
-        for item in items:
-            yield from _words(item)
-    else:
-        yield str(value)
 
 
 def demonstrate(

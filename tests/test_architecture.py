@@ -109,7 +109,7 @@ def test_renderers_know_no_trainer(path: Path):
 
 @pytest.mark.parametrize("path", sources("starpo_plugin"), ids=lambda p: str(p.relative_to(ROOT)))
 def test_the_trainer_reaches_environments_by_id_and_chat(path: Path):
-    allowed = ("text_envs", "text_envs.chat", "text_envs.agents")
+    allowed = ("text_envs", "text_envs.chat", "text_envs.agents", "text_envs.png")
     for name in imports(ast.parse(path.read_text(encoding="utf-8")), "starpo_plugin"):
         if name.partition(".")[0] == "text_envs":
             assert name in allowed or name.rpartition(".")[0] in allowed[1:], name

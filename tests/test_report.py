@@ -1,4 +1,6 @@
+import base64
 import dataclasses
+import hashlib
 import json
 import math
 import re
@@ -7,12 +9,15 @@ from pathlib import Path
 
 import pytest
 
+from starpo_plugin import report, token_file
 from starpo_plugin.charts import Level, Mark, Series, chart
-from starpo_plugin.config import TrainConfig, starpo_s
+from starpo_plugin.config import TrainConfig
 from starpo_plugin.console import visible
+from starpo_plugin.curves import PLOTS
 from starpo_plugin.echo_trap import TrapWarning
-from starpo_plugin.report import PLOTS, score_rows, write_report
-from starpo_plugin.run_folder import RunFolder
+from starpo_plugin.presets import preset
+from starpo_plugin.report import score_rows, write_report
+from starpo_plugin.run_folder import RunFolder, episode_dict
 from starpo_plugin.trajectory import Trajectory, Turn
 from text_envs.agents import Score
 
@@ -49,6 +54,20 @@ def a_run(path: Path, iterations: int = 40, every: int = 10, **changes) -> RunFo
     return folder
 
 
+def with_tokens(folder: RunFolder, iteration: int = 40, **changes) -> RunFolder:
+    """The same run with figures of tokens, in the trainer's own words."""
+    reply = f"<think>{HOSTILE}</think><answer>up</answer>"
+    record = episode_dict(episode(100, reply)) | {"group": 0, "return": 0.5, "left_out": 7}
+    n = len(reply)
+    (turn,) = record["turns"]
+    turn |= {"prompt_tokens": ["<|user|>", HOSTILE], "reply_tokens": list(reply)}
+    turn |= {"section": [2] * n, "trained": [1] * n, "value": None}
+    turn |= {"advantage": [k / n - 0.5 for k in range(n)], "entropy": [math.nan] * n}
+    turn |= {"logprob_old": [-1.0] * n, "logprob_new": [-1.0 + k / n for k in range(n)], **changes}
+    token_file.write(folder.tokens(iteration), iteration, [record])
+    return folder
+
+
 class Page(HTMLParser):
     """Checks that elements nest, and keeps what could load or run something."""
 
@@ -60,6 +79,8 @@ class Page(HTMLParser):
         self.tags: list[str] = []
         self.attributes: list[tuple[str, str | None]] = []
         self.text = ""
+        self.columns: list[str] = []
+        """Headings of the episodes that are shown before anything is moved."""
 
     def handle_starttag(self, tag, attrs):
         self.tags.append(tag)
@@ -74,9 +95,12 @@ class Page(HTMLParser):
     def handle_endtag(self, tag):
         assert self.open, f"</{tag}> closes nothing"
         assert self.open.pop() == tag
+        if tag == "h4" and "template" not in self.open:
+            self.columns.append(self.heading)
 
     def handle_data(self, data):
         self.text += data
+        self.heading = data
 
 
 def read(path: Path) -> Page:
@@ -92,40 +116,51 @@ def test_a_finished_run_shows_yardsticks_curves_and_episodes(tmp_path):
     for words in ("random", "after imitation", "after StarPO", "oracle", "18.8", "100.0", "64"):
         assert words in page.text
     assert page.tags.count("svg") == 1 + len(PLOTS)
+    assert f"{40 * 8 * 16:,} episodes" in page.text
     for plot in PLOTS:
         assert plot.title in page.text
     for words in ("Iteration 0", "Iteration 20", "Iteration 40", "Level seed 100", "thought 20"):
         assert words in page.text
-    assert "thought 10" not in page.text  # three columns: first, middle, last
+    assert page.columns == ["Iteration 0", "Iteration 20", "Iteration 40"] * 2
+    for text in ("thought 10", "thought 30"):  # to be had by the sliders
+        assert text in page.text
     assert "unfinished" not in page.text
 
 
-def test_the_page_needs_no_network_and_runs_nothing(tmp_path):
+def test_the_page_needs_no_network_and_runs_only_its_own_script(tmp_path):
     path = write_report(a_run(tmp_path).path)
     page = read(path)
     names = {name for name, _ in page.attributes}
-    assert not {"script", "link", "img", "iframe", "object", "form", "a"} & set(page.tags)
+    assert not {"link", "img", "iframe", "object", "form", "a"} & set(page.tags)
     assert not {"src", "href", "action", "data"} & names
     assert not [n for n in names if n.startswith("on")]
     source = path.read_text()
     assert "url(" not in source
     assert "@import" not in source
-    assert "default-src 'none'" in source
+    (policy,) = [v for _, v in page.attributes if v and v.startswith("default-src 'none'")]
+    scripts = re.findall(r"<script>(.*?)</script>", source, re.DOTALL)
+    assert len(scripts) == page.tags.count("script") == 1
+    digest = base64.b64encode(hashlib.sha256(scripts[0].encode()).digest()).decode()
+    assert f"script-src 'sha256-{digest}';" in policy
+    assert "unsafe-inline" not in policy.partition("style-src")[0]
 
 
 def test_what_models_and_environments_write_is_shown_not_obeyed(tmp_path):
-    path = write_report(a_run(tmp_path).path)
+    path = write_report(with_tokens(a_run(tmp_path)).path)
     source, page = path.read_text(encoding="utf-8"), read(path)
-    assert "<script" not in source
+    assert "<script>alert" not in source
     assert "&lt;script&gt;alert(&#39;x&#39;)&lt;/script&gt;" in source
     assert "{{ 7 * 7 }}" in page.text
+    assert page.tags.count("script") == 2  # the page's own, and the figures, which are no code
     assert not {"\x1b", "\x00", "\u202e"} & set(source)
+    assert not {"\\u001b", "\\u0000", "\\u202e", "\\ud800"} & set(re.findall(r"\\u\w{4}", source))
 
 
 def test_hostile_settings_are_escaped_too(tmp_path):
     source = write_report(a_run(tmp_path, rules=HOSTILE, env=HOSTILE, model=HOSTILE).path)
     page = read(source)
-    assert not {"script", "img"} & set(page.tags)
+    assert page.tags.count("script") == 1
+    assert "img" not in page.tags
     assert not set(source.read_text()) & {"\x1b", "\x00"}
 
 
@@ -151,7 +186,7 @@ def test_unfinished_runs_and_single_points(tmp_path, iterations):
 
 def test_a_run_that_only_has_a_config(tmp_path):
     folder = RunFolder(tmp_path)
-    folder.create(starpo_s())
+    folder.create(preset("starpo_s"))
     page = read(write_report(tmp_path))
     for words in (
         "Nothing was evaluated yet",
@@ -195,7 +230,7 @@ def test_warnings_are_listed_and_marked_on_their_curve_and_on_success(tmp_path):
     for words in ("Signs of collapse", "entropy is 0.01", remedy):
         assert words in page.text
     assert path.read_text().count('<line class="mark"') == 2
-    assert "script" not in page.tags
+    assert page.tags.count("script") == 1
     assert "stopped here" not in page.text
     assert "unfinished" in page.text
     folder.warning(dataclasses.replace(seen, iteration=20), stopped=True)
@@ -233,6 +268,38 @@ def test_what_is_no_run_is_refused_by_name(tmp_path):
     (tmp_path / "evals.jsonl").write_text("not json\n{}\n")
     with pytest.raises(ValueError, match=r"evals\.jsonl, line 1"):
         write_report(tmp_path)
+
+
+def test_an_offline_run_counts_what_it_was_given(tmp_path):
+    folder = a_run(tmp_path, iterations=0, groups=8, members=16, from_data=("somewhere",))
+    for i in (1, 2):
+        folder.metrics(i, {"success": 0.5, "episodes": 12.0, "tokens": 100.0}, {"update": 1.0})
+    text = " ".join(read(write_report(folder.path)).text.split())
+    for words in ("24 stored episodes", "200 tokens trained on", "stored episodes, running mean"):
+        assert words in text
+    for words in ("8 × 16", "rollouts an iteration", "tokens sampled"):
+        assert words not in text
+
+
+def test_a_run_that_did_not_count_its_episodes_is_told_by_its_settings(tmp_path):
+    folder = a_run(tmp_path, iterations=5, groups=3, members=4)
+    assert "60 episodes" in read(write_report(folder.path)).text
+
+
+def test_evaluations_are_thinned_where_there_are_many_or_long_ones(tmp_path):
+    folder = a_run(tmp_path / "many", iterations=40, every=1)
+    page = read(write_report(folder.path))
+    assert page.tags.count("template") == 2 * (report.EVALUATIONS - report.COLUMNS)
+    assert page.columns[:3] == ["Iteration 0", "Iteration 20", "Iteration 40"]
+    folder = a_run(tmp_path / "long", iterations=0)
+    for i in range(10, 100, 10):
+        long = [episode(s, "word " * 80_000) for s in (100, 101)]
+        folder.evaluation(i, Score(4, 1, 0.0, 3.0), long)
+    path = write_report(folder.path)
+    page = read(path)
+    assert page.columns == ["Iteration 0", "Iteration 40", "Iteration 90"] * 2
+    assert "template" not in page.tags
+    assert path.stat().st_size < report.SAMPLE_CHARACTERS
 
 
 def test_settings_show_every_field_with_its_help(tmp_path):

@@ -93,6 +93,9 @@ def test_a_run_that_stops_and_goes_on_is_the_run_that_did_not(tmp_path, name, ch
     assert [r for r in _numbers(tmp_path / "halves") if r["iteration"] != 2] == [
         r for r in _numbers(tmp_path / "whole") if r["iteration"] != 2
     ]
+    figures = [RunFolder(run).token_files() for run in (whole.run, halves.run)]
+    assert set(figures[0]) == {3, 6}
+    assert all(figures[1][i].read_bytes() == p.read_bytes() for i, p in figures[0].items())
     a, b = _weights(last), _weights(resumed)
     assert a.keys() == b.keys()
     assert all(torch.equal(a[k], b[k]) for k in a)
