@@ -19,6 +19,11 @@ class EpisodeSpec:
     max_actions: int = 10
     format_penalty: float = -0.1
 
+    @property
+    def task(self) -> str:
+        """Name of the environment and its arguments: what tells those of a mixed run apart."""
+        return " ".join((self.env_id, *(f"{k}={v}" for k, v in self.env_kwargs.items())))
+
     def make(self, **kwargs: Any) -> ChatEnv:
         """Make the environment. Raises ``ValueError`` that names the id and what is wrong."""
         try:

@@ -14,7 +14,8 @@ def announce(console: Console, config: TrainConfig) -> None:
     if config.from_data:
         stored = " ".join(config.from_data)
         episodes = f"{config.iterations} iterations of {config.groups} groups stored in {stored}"
-    line = f"{config.env}, model {config.model}, {config.advantage}: {episodes}, into {config.run}"
+    played = ", ".join((config.env, *config.envs))
+    line = f"{played}, model {config.model}, {config.advantage}: {episodes}, into {config.run}"
     console.print(line, soft_wrap=True, markup=False, style="bold")
     if config.model == "tiny" and config.actor_lr < 1e-5:
         console.print(

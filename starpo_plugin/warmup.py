@@ -6,7 +6,7 @@ that a model which writes it well has read the board and planned.
 """
 
 import copy
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -14,6 +14,7 @@ import torch
 
 from starpo_plugin.batch import Batch, collate, micro_batches
 from starpo_plugin.episode import EpisodeSpec
+from starpo_plugin.facts import describe
 from starpo_plugin.losses import AGGREGATIONS, count
 from starpo_plugin.policy import Policy
 from starpo_plugin.tokens import ChatTokens
@@ -24,22 +25,6 @@ Thought = Literal["facts", "plan", "facts and plan", "subgoals"]
 
 Demonstration = tuple[str, list[tuple[str, str, float]]]
 """System message, then (user message, reply, reward) of every turn."""
-
-
-def describe(facts: Mapping[str, Any]) -> str:
-    """Write facts as a line of words: ``player 2 3 boxes 3 3 targets 4 1``."""
-    return " ".join(word for name, value in facts.items() for word in (name, *_words(value)))
-
-
-def _words(value: Any) -> Iterator[str]:
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, list | tuple | Mapping):
-        items = value.items() if isinstance(value, Mapping) else value
-        for item in items:
-            yield from _words(item)
-    else:
-        yield str(value)
 
 
 def demonstrate(
@@ -174,6 +159,7 @@ def imitate(
     thought: Thought = "facts",
     moves_per_turn: int = 0,
     micro_batch_tokens: int = 4096,
+    beside: Sequence[EpisodeSpec] = (),
     progress: Callable[[int, float], None] | None = None,
     **env_kwargs: Any,
 ) -> None:
@@ -191,11 +177,14 @@ def imitate(
         thought: what a demonstration thinks.
         moves_per_turn: see ``demonstrations``.
         micro_batch_tokens: as in ``TrainConfig``.
+        beside: further environments; they take turns.
         progress: called with (updates done, loss).
         **env_kwargs: over ``spec.env_kwargs``.
     """
     optimizers = _optimizers(policy.model, lr)
-    source = demonstrations(spec, seed, thought, moves_per_turn, **env_kwargs)
+    source = _in_turn(
+        [demonstrations(s, seed, thought, moves_per_turn, **env_kwargs) for s in (spec, *beside)]
+    )
     policy.train()
     for step in range(updates):
         for group in (g for o in optimizers for g in o.param_groups):
@@ -234,6 +223,12 @@ def _optimizers(model: Any, lr: float) -> list[torch.optim.Optimizer]:
     for group in (g for o in optimizers for g in o.param_groups):
         group["initial_lr"] = group["lr"]
     return optimizers
+
+
+def _in_turn(sources: Sequence[Iterator[Demonstration]]) -> Iterator[Demonstration]:
+    while True:
+        for source in sources:
+            yield next(source)
 
 
 def _next_batch(
