@@ -66,7 +66,7 @@ class TrainConfig:
     curriculum_window: int = 5
     """Iterations at a stage whose mean success, in training, says where to go on."""
     curriculum_up: float = 0.7
-    """Success from which the next stage begins."""
+    """Success from which the next stage begins; 0: every curriculum_window iterations."""
     curriculum_down: float = 0.0
     """Success below which the stage before begins again."""
     train_args: tuple[str, ...] = ("split=train",)

@@ -81,10 +81,10 @@ def _environments(config: "TrainConfig") -> None:
             f"env_groups={given} must deal groups={config.groups} to {len(names)} environments"
             f" ({', '.join(names)}), at least one to each"
         )
-    if not 0 <= config.curriculum_down < config.curriculum_up <= 1:
+    if not 0 <= config.curriculum_down <= config.curriculum_up <= 1:
         raise ValueError(
             f"curriculum_down={config.curriculum_down} and curriculum_up={config.curriculum_up}"
-            " must be success rates, the first below the second"
+            " must be success rates, the first not above the second"
         )
     if config.curriculum and config.from_data:
         raise ValueError(
