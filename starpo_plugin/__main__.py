@@ -19,8 +19,10 @@ from starpo_plugin import options
 from starpo_plugin.config import TrainConfig, parse_args, to_dict
 from starpo_plugin.console import ConsoleWatcher, score_table
 from starpo_plugin.estimate_command import estimate_command
+from starpo_plugin.generalisation import environment_table, rows, run_rows, widened
 from starpo_plugin.locate import NOTE, locate
 from starpo_plugin.messages import announce, way_on, way_on_early, way_on_smaller
+from starpo_plugin.mixing import every_spec, specs, without_environment
 from starpo_plugin.out_of_memory import RESUMABLE, OutOfMemory
 from starpo_plugin.play import Narrator, check_video, play_model, play_yardstick, record
 from starpo_plugin.presets import PRESETS, preset
@@ -98,8 +100,9 @@ def train_command(argv: Sequence[str]) -> int:
     """``starpo train``: a run from its first iteration, or from where it was left, to its table."""
     config, resume = _train_options(argv)
     config.check()
-    for arguments in (config.train_args, config.eval_args):  # before anything is written
-        config.episodes().make(**parse_args(arguments)).close()
+    for spec in every_spec(config):
+        for arguments in (config.train_args, config.eval_args):  # before anything is written
+            spec.make(**parse_args(arguments)).close()
     _hush()
     from accelerate import PartialState
 
@@ -128,7 +131,9 @@ def train_command(argv: Sequence[str]) -> int:
     if not folder.writes:
         return 0
     report = write_report(folder.path)
-    console.print(score_table(score_rows(folder), f"{config.env}, {_levels(config)}"))
+    console.print(score_table(score_rows(folder), _title(config)))
+    if config.envs:
+        console.print(environment_table(run_rows(folder, "model"), "model", "after StarPO, each"))
     for label, path in (("checkpoint", last), ("report", report)):
         console.print(f"{label:>10}  {path}", soft_wrap=True, markup=False)
     if signals := folder.stopped_for():
@@ -156,7 +161,7 @@ def warmup_command(argv: Sequence[str]) -> int:
     with ConsoleWatcher(console) as watcher:
         warm_up(policy, tokens, config, watcher)
         _write_model(policy, config, out)
-        watcher.stage("evaluation", config.eval_episodes)
+        watcher.stage("evaluation", config.eval_episodes * (1 + len(config.envs)))
         score, _ = Evaluator(policy, tokens, config).run(lambda done, _: watcher.step(done, ""))
     _print_scores(console, config, "after imitation", score, yardsticks(config))
     console.print(f"     model  {out}", soft_wrap=True, markup=False)
@@ -179,18 +184,23 @@ def eval_command(argv: Sequence[str]) -> int:
     _hush()
     if command.server is not None:
         return _eval_served(command, config)
-    from starpo_plugin.evaluate import EVAL_SEED, Evaluator, yardsticks
+    from starpo_plugin.evaluate import EVAL_SEED, Evaluator, score_each, yardsticks_each
     from starpo_plugin.play import load_player
 
     seed = EVAL_SEED if command.seed is None else command.seed
+    config = widened(config, command.also, command.generalisation)
     policy, tokens = load_player(config)
-    measured = yardsticks(config, seed)
+    each = yardsticks_each(config, seed)
     console = _console()
     with ConsoleWatcher(console) as watcher:
-        watcher.stage("evaluation", config.eval_episodes)
+        watcher.stage("evaluation", config.eval_episodes * len(each))
         evaluator = Evaluator(policy, tokens, config, seed)
-        score, _ = evaluator.run(lambda done, _: watcher.step(done, ""))
-    _print_scores(console, config, "model", score, measured)
+        score, played = evaluator.run(lambda done, _: watcher.step(done, ""))
+    if len(each) == 1:
+        _print_scores(console, config, "model", score, each[config.episodes().task])
+        return 0
+    title = f"{config.eval_episodes} episodes each"
+    console.print(environment_table(rows(score_each(played), each, "model"), "model", title))
     return 0
 
 
@@ -199,6 +209,11 @@ def _eval_served(command: options.Eval, config: TrainConfig) -> int:
     from starpo_plugin.evaluate import EVAL_SEED, score, yardsticks
     from starpo_plugin.server import open_player
 
+    if config.envs or command.also or command.generalisation:
+        raise ValueError(
+            "--server plays one environment, not --also, --generalisation or the several of a run:"
+            " name it with --env"
+        )
     first = EVAL_SEED if command.seed is None else command.seed
     player, file = open_player(command, config)
     measured = yardsticks(config, first)
@@ -318,8 +333,8 @@ def _begun_with(argv: Sequence[str], start: TrainConfig, names: Sequence[str]) -
     made = read_origin(find(config.from_data[0])[0]).config
     known = replace(start, **{n: made[n] for n in options.SAMPLED if n in made})
     _, config = options.parse(options.Train, argv, "starpo train", known, names)
-    if config.env != known.env:  # what was said of the old environment says nothing of this one
-        known = replace(known, env_args=(), rules=None)
+    if config.env != known.env:
+        known = without_environment(known)
         _, config = options.parse(options.Train, argv, "starpo train", known, names)
     return config
 
@@ -335,9 +350,11 @@ def _located(
     first, _ = options.parse(command, argv, prog, TrainConfig(), names, renamed)
     known = locate(first.where) if first.where else TrainConfig()
     parsed, config = options.parse(command, argv, prog, known, names, renamed)
-    if config.env != known.env:  # what was said of the old environment says nothing of this one
-        known = replace(known, env_args=(), rules=None)
+    if config.env != known.env:
+        known = without_environment(known)
         parsed, config = options.parse(command, argv, prog, known, names, renamed)
+    elif config.env_args != known.env_args:
+        config = replace(config, curriculum=())  # its last stage would be over what was asked for
     return parsed, config
 
 
@@ -366,9 +383,11 @@ def _hush() -> None:
     logging.disable_progress_bar()
 
 
-def _levels(config: TrainConfig) -> str:
-    arguments = " ".join((*config.env_args, *config.eval_args))
-    return f"{config.eval_episodes} episodes" + (f", {arguments}" if arguments else "")
+def _title(config: TrainConfig) -> str:
+    """Say what was evaluated."""
+    each = [spec.task for spec in specs(config)]
+    episodes = f"{config.eval_episodes} episodes" + (" each" if config.envs else "")
+    return ", ".join((*each, episodes, *config.eval_args))
 
 
 def _print_scores(
@@ -378,7 +397,7 @@ def _print_scores(
     rows = {"random": measured["random"], name: score}
     rows |= {"oracle": measured["oracle"]} if "oracle" in measured else {}
     plain = {agent: score_dict(s) for agent, s in rows.items()}
-    console.print(score_table(plain, f"{config.env}, {_levels(config)}"))
+    console.print(score_table(plain, _title(config)))
 
 
 def _write_model(policy: "Policy", config: TrainConfig, out: Path) -> None:

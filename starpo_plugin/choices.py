@@ -15,7 +15,9 @@ unless said; the functions that have a name are the examples):
 - ``aggregation``: ``(per_token, mask, totals) -> loss``, the rows' share of the mini-batch's loss.
 - ``turn_reward``: ``(reward, reply, info) -> reward``, of a turn: the environment's reward, the
   reply's text, what ``ChatEnv`` said (actions, sections, well_formed, the game's own). Called once
-  a turn, in training only.
+  a turn, in training only. One that must see an iteration's episodes together has a method
+  ``over_batch``: ``(config) -> (played) -> (played, metrics)``, which is called after the rollout
+  with trajectories and gives them back with other rewards (``world_model.WorldModelReward``).
 """
 
 from collections.abc import Callable, Mapping

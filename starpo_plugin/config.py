@@ -58,6 +58,25 @@ class TrainConfig:
     """
     env_args: tuple[str, ...] = ()
     """Arguments of the environment, each as name=value: --env-args size=6 boxes=1."""
+    envs: tuple[str, ...] = ()
+    """Further environments of the same run, each with its arguments in one text:
+    --envs "TextFrozenLake-v0 size=5" TextMaze-v0. env_args are those of env alone.
+    """
+    env_groups: tuple[int, ...] = ()
+    """How many of an iteration's groups each environment gets, env first; as even as can be unless
+    given.
+    """
+    curriculum: tuple[str, ...] = ()
+    """Stages of further arguments of env, easy ones first, each in one text:
+    --curriculum size=3 "size=4 frozen=0.7". Training begins at the first; evaluations are at the
+    last.
+    """
+    curriculum_window: int = 5
+    """Iterations at a stage whose mean success, in training, says where to go on."""
+    curriculum_up: float = 0.7
+    """Success from which the next stage begins; 0: every curriculum_window iterations."""
+    curriculum_down: float = 0.0
+    """Success below which the stage before begins again."""
     train_args: tuple[str, ...] = ("split=train",)
     """More of them, for training only. Empty for environments of other projects."""
     eval_args: tuple[str, ...] = ("split=test",)
@@ -165,7 +184,10 @@ class TrainConfig:
     rewards: Literal["trajectory", "turn"] = "trajectory"
     """trajectory: the episode's sum on its last token (StarPO); turn: each turn's own (TRICO)."""
     turn_reward: str = "game"
-    """What a turn earns in training: game (what the environment says), or module:function."""
+    """What a turn earns in training: game (what the environment says), world_model (also up to 0.5
+    each for what observation and prediction get right, better than one fixed answer would), or
+    module:function.
+    """
     length_penalty: float = 0.0
     """Subtracted in training from a turn's reward for each token of its reply above length_budget.
     """
@@ -298,10 +320,13 @@ class TrainConfig:
         )
 
     def episodes(self) -> EpisodeSpec:
-        """Environment and limits, without the arguments that only training or evaluation has."""
+        """Environment, at the curriculum's last stage, and limits, without the arguments that only
+        training or evaluation has.
+        """
+        stage = parse_args(tuple(self.curriculum[-1].split())) if self.curriculum else {}
         return EpisodeSpec(
             self.env,
-            parse_args(self.env_args),
+            parse_args(self.env_args) | stage,
             self.protocol(),
             self.max_turns,
             self.max_actions,
@@ -340,6 +365,7 @@ class TrainConfig:
             choose(name, getattr(self, name), known)
         for name in ("iterations", "groups", "members", "max_turns", "max_actions", "mini_batch"):
             _at_least(self, name, 1)
+        _at_least(self, "curriculum_window", 1)
         for name in ("save_every", "eval_every", "eval_episodes", "updates_per_batch", "keep"):
             _at_least(self, name, 1)
         for name in ("max_reply_tokens", "micro_batch_tokens", "max_bad_updates"):

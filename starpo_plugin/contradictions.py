@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 from starpo_plugin.advantages import CRITIC_FREE
 from starpo_plugin.masks import EVERYTHING
+from starpo_plugin.mixing import refuse_twice, shares, specs
 from starpo_plugin.sections import SECTIONS
 from text_envs.chat import FORMATS
 
@@ -19,6 +20,8 @@ def refuse_contradictions(config: "TrainConfig") -> None:
     _groups(config)
     _turn_rewards(config)
     _off_policy(config)
+    _environments(config)
+    _world_model(config)
     _diagnostics(config)
     _lora(config)
     for name in ("loss_sections", "advantage_sections"):
@@ -60,6 +63,44 @@ def _turn_rewards(config: "TrainConfig") -> None:
         raise ValueError(
             f"length_budget={config.length_budget} says which tokens cost nothing, and"
             " length_penalty=0 that none do: set length_penalty, or leave both at 0"
+        )
+
+
+def _environments(config: "TrainConfig") -> None:
+    """Several environments, and a curriculum, need groups to play them."""
+    refuse_twice(config)
+    names = [spec.task for spec in specs(config)]
+    if config.envs and config.rules is not None:
+        raise ValueError(
+            f"rules={config.rules!r:.100} would be told in every one of {', '.join(names)}: leave"
+            " it out, or train on one environment"
+        )
+    given = shares(config)
+    if len(given) != len(names) or sum(given) != config.groups or min(given) < 1:
+        raise ValueError(
+            f"env_groups={given} must deal groups={config.groups} to {len(names)} environments"
+            f" ({', '.join(names)}), at least one to each"
+        )
+    if not 0 <= config.curriculum_down <= config.curriculum_up <= 1:
+        raise ValueError(
+            f"curriculum_down={config.curriculum_down} and curriculum_up={config.curriculum_up}"
+            " must be success rates, the first not above the second"
+        )
+    if config.curriculum and config.from_data:
+        raise ValueError(
+            f"curriculum={config.curriculum!r} says what is played, and from_data plays nothing:"
+            " leave one of them out"
+        )
+
+
+def _world_model(config: "TrainConfig") -> None:
+    """A reward for claims about the state needs replies that make some."""
+    claims = {"observation", "prediction"} & set(FORMATS[config.format])
+    if config.turn_reward == "world_model" and not claims:
+        having = ", ".join(f for f, s in FORMATS.items() if {"observation", "prediction"} & set(s))
+        raise ValueError(
+            "turn_reward='world_model' pays for what a reply says of the board, and replies of"
+            f" format={config.format!r} say nothing of it: use format={having}"
         )
 
 

@@ -55,6 +55,20 @@ METRICS: dict[str, Metric] = {
         "Different pairs of neighbouring tokens among all in the thoughts (distinct-2, Li et al."
         " 2016); falls also where thoughts grow longer.",
     ),
+    # --- claims about the state (--turn-reward world_model) ---
+    "observation_f1": Metric("share", "What observations say that is true, and the reverse: F1."),
+    "prediction_f1": Metric("share", "The same of predictions, against the state after the moves."),
+    "observation_score": Metric(
+        "share", "F1 of observations above that of the best fixed answer, rescaled to 1."
+    ),
+    "prediction_score": Metric("share", "The same of predictions."),
+    "claims_repeated": Metric(
+        "share of claims", "Not right, and word for word what was said of another state: unpaid."
+    ),
+    "world_model_reward": Metric("reward", "Mean that a turn earned by its claims."),
+    # --- curriculum ---
+    "stage": Metric("stage", "Of the curriculum, from 0."),
+    "stage_success": Metric("share of episodes", "Reached the goal at this stage."),
     # --- thoughts against prompts ---
     "mi": Metric(
         "nats per thought", "Mutual information of thought and prompt, at most the log of prompts."

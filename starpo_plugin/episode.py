@@ -21,6 +21,11 @@ class EpisodeSpec:
     context_turns: int = 0
     """See ``context``."""
 
+    @property
+    def task(self) -> str:
+        """Name of the environment and its arguments: what tells those of a mixed run apart."""
+        return " ".join((self.env_id, *(f"{k}={v}" for k, v in self.env_kwargs.items())))
+
     def make(self, **kwargs: Any) -> ChatEnv:
         """Make the environment. Raises ``ValueError`` that names the id and what is wrong."""
         try:

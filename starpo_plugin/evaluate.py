@@ -1,11 +1,13 @@
 """Success rates with their yardsticks: the random policy, the oracle, and an interval."""
 
 from collections.abc import Callable, Sequence
+from itertools import product
 from typing import Any
 
 import torch
 
 from starpo_plugin.config import TrainConfig, parse_args
+from starpo_plugin.mixing import by_task, pooled_agents, specs
 from starpo_plugin.out_of_memory import memory_for
 from starpo_plugin.policy import Policy
 from starpo_plugin.processes import Processes
@@ -27,7 +29,7 @@ def device_of(config: TrainConfig) -> torch.device:
 
 
 class Evaluator:
-    """Plays the evaluation levels with the policy; environments are made once.
+    """Plays the evaluation levels of every environment with the policy; environments are made once.
 
     Args:
         policy: the model, at whatever weights it has when ``run`` is called.
@@ -59,12 +61,14 @@ class Evaluator:
     def run(
         self, progress: Callable[[int, int], None] | None = None
     ) -> tuple[Score, list[Trajectory]]:
-        """Play ``eval_episodes`` episodes; the same draws each time."""
-        seeds = range(self._seed, self._seed + self._config.eval_episodes)
+        """Play ``eval_episodes`` episodes of each; the same draws each time."""
+        given = specs(self._config)
+        levels = range(self._seed, self._seed + self._config.eval_episodes)
+        seeds, whose = zip(*product(levels, given), strict=True)
         generator = torch.Generator().manual_seed(self._seed)
         size = f"{len(seeds)} episodes of up to {self._config.max_tokens} tokens"
         with memory_for("evaluation", self._policy, self._config, size):
-            played = self._rollouts.run(seeds, 1, generator, progress)
+            played = self._rollouts.run(seeds, 1, generator, progress, specs=whose)
         return score(played), played
 
 
@@ -79,15 +83,27 @@ def score(trajectories: Sequence[Trajectory]) -> Score:
     )
 
 
+def score_each(trajectories: Sequence[Trajectory]) -> dict[str, Score]:
+    """Give the score of each environment, by ``Trajectory.task``."""
+    return {task: score(theirs) for task, theirs in by_task(trajectories).items()}
+
+
 def yardsticks(config: TrainConfig, seed: int = EVAL_SEED) -> dict[str, Score]:
-    """Random policy and, where the environment has one, oracle, on the evaluation's levels (from
+    """Random policy and, where all environments have one, oracle, on the evaluation's levels (from
     ``seed`` on) and moves.
     """
-    spec = config.episodes()
-    env = spec.make(**parse_args(config.eval_args)).env
-    agents: dict[str, Any] = {"random": RandomAgent(seed=config.seed)}
-    if hasattr(env.unwrapped, "solve"):
-        agents["oracle"] = OracleAgent()
-    return {
-        name: evaluate(env, agent, config.eval_episodes, seed) for name, agent in agents.items()
-    }
+    return pooled_agents(yardsticks_each(config, seed))
+
+
+def yardsticks_each(config: TrainConfig, seed: int = EVAL_SEED) -> dict[str, dict[str, Score]]:
+    """Give the yardsticks of each environment, by ``EpisodeSpec.task``."""
+    measured = {}
+    for spec in specs(config):
+        env = spec.make(**parse_args(config.eval_args)).env
+        agents: dict[str, Any] = {"random": RandomAgent(seed=config.seed)}
+        if hasattr(env.unwrapped, "solve"):
+            agents["oracle"] = OracleAgent()
+        measured[spec.task] = {
+            name: evaluate(env, agent, config.eval_episodes, seed) for name, agent in agents.items()
+        }
+    return measured

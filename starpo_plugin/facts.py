@@ -1,27 +1,31 @@
-"""An environment's facts (``facts()``: name -> value) as words, and what a text says of them.
+"""Facts of a state as a line of words, and how a line that a model wrote is read and scored.
 
-Demonstrations write them as ``player 2 3 boxes 3 3 4 1``. A claim may also be free text, "the
-player is at (2, 3)", and is read as far as it can be: a rule of thumb for a person who reads a
-report. Nothing is trained by it.
+``describe`` is what demonstrations write of a state, and ``Reader`` reads it: a name of the state's
+facts begins an entity, the words up to the next name are its attributes. Case, brackets, commas,
+colons, semicolons and equals signs don't matter, so ``Player: (2, 3)`` is ``player 2 3``.
 """
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import takewhile
-from typing import Any, Literal, NamedTuple
+from typing import Any
 
-_WORD = re.compile(r"-?\d+(?:\.\d+)?|\w+")
-_BETWEEN = {"a", "and", "are", "at", "c", "col", "column", "in", "is", "of", "on", "r", "row", "y"}
-"""Words that may stand before or between the numbers of a claim."""
+import numpy as np
 
+from starpo_plugin.assignment import assignment
 
-class Claim(NamedTuple):
-    """One fact, and what a text says of it."""
+Instance = tuple[str, ...]
+"""One thing: its attributes in order, as words. A box at row 3, column 1 is ``("3", "1")``."""
+Entities = dict[str, list[Instance]]
+"""Name -> all things of that name."""
 
-    name: str
-    true: str
-    said: str
-    verdict: Literal["same", "differs", "not said"]
+MOST = 4
+"""A text of more than so many times the words that are true scores 0; else reading it could take
+long, and even the truth in it would score 2 / (1 + 4) at most.
+"""
+_WORD = re.compile(r"[^\s()\[\]{},;:=]+")
+_NOWHERE = ""
+"""Name of the words before the first name: attributes of nothing, so all wrong."""
 
 
 def describe(facts: Mapping[str, Any]) -> str:
@@ -41,61 +45,119 @@ def words(value: Any) -> Iterator[str]:
         yield str(value)
 
 
-def compare(text: str, facts: Mapping[str, Any]) -> list[Claim]:
-    """Look up every fact in a text. Any text at all: it never raises.
+def frozen(value: Any) -> Any:
+    """Give facts with tuples in place of lists, as stored trajectories have them."""
+    if isinstance(value, list | tuple):
+        return tuple(frozen(item) for item in value)
+    if isinstance(value, Mapping):
+        return {name: frozen(item) for name, item in value.items()}
+    return value
 
-    A fact is said where its name stands in the text; what is said of it follows, as far as the next
-    fact's name: as many words as are true, or where these are numbers, all numbers up to the first
-    word that does not belong between them.
+
+def split(text: str) -> list[str]:
+    """Words of a text, as they are compared."""
+    return _WORD.findall(text.casefold())
+
+
+class Reader:
+    """Reads texts as claims about one state.
+
+    A fact that is a list of lists, such as positions, is several things of one name in no order;
+    any other is one thing, whose attributes have an order.
+
+    Args:
+        facts: what is true of the state.
     """
-    written = _read(text)
-    names = {name: _read(name) for name in facts}
-    places = list(_places(written, names))
-    ends = [start for start, _, _ in places[1:]] + [len(written)]
-    said: dict[str, list[str]] = {}
-    for (_, start, name), end in zip(places, ends, strict=False):
-        found = _value(written[start:end], _read(" ".join(words(facts[name]))))
-        if found or name not in said:
-            said[name] = said.get(name) or found
-    return [_claim(name, value, said.get(name)) for name, value in facts.items()]
+
+    def __init__(self, facts: Mapping[str, Any]) -> None:
+        self._names: dict[str, list[tuple[list[str], str]]] = {}
+        self._widths: dict[str, int] = {}
+        for name, value in facts.items():
+            if parts := split(name):
+                self._names.setdefault(parts[0], []).append((parts, name))
+                self._widths[name] = _width(value)
+        for known in self._names.values():  # 'pairs found' before 'pairs'
+            known.sort(key=lambda pair: -len(pair[0]))
+        # by way of its text: a value that holds another's name is then no claim's mistake
+        self.truth = self.read(describe(facts))
+        self._true = count(self.truth)
+
+    def read(self, text: str) -> Entities:
+        """Read any text at all; it never raises."""
+        words, position, name = split(text), 0, _NOWHERE
+        found: dict[str, list[str]] = {}
+        while position < len(words):
+            begun = self._name_at(words, position)
+            if begun is not None:
+                length, name = begun
+                found.setdefault(name, [])
+                position += length
+            else:
+                found.setdefault(name, []).append(words[position])
+                position += 1
+        return {name: _instances(said, self._widths.get(name, 0)) for name, said in found.items()}
+
+    def score(self, text: str) -> float:
+        """F1 of a text's claims against what is true, 0 to 1."""
+        claims = self.read(text)
+        return f1(claims, self.truth) if count(claims) <= MOST * self._true else 0.0
+
+    def _name_at(self, words: Sequence[str], position: int) -> tuple[int, str] | None:
+        for name, key in self._names.get(words[position], ()):
+            if words[position : position + len(name)] == name:
+                return len(name), key
+        return None
 
 
-def _claim(name: str, value: Any, said: Sequence[str] | None) -> Claim:
-    true = " ".join(words(value))
-    if said is None:
-        return Claim(name, true, "", "not said")
-    return Claim(name, true, " ".join(said), "same" if said == _read(true) else "differs")
+def f1(claims: Entities, truth: Entities) -> float:
+    """``2 matched / (claimed + true)``, over (entity, attribute) pairs; 0 where there are none.
+
+    Claimed things are matched with true ones of the same name so that as many attributes as
+    possible agree.
+    """
+    total = count(claims) + count(truth)
+    agreed = sum(matched(claims.get(name, []), things) for name, things in truth.items())
+    return 2 * agreed / total if total else 0.0
 
 
-def _read(text: str) -> list[str]:
-    return [w.lower() for w in _WORD.findall(text)]
+def count(entities: Entities) -> int:
+    """Number of (entity, attribute) pairs."""
+    return sum(len(thing) for things in entities.values() for thing in things)
 
 
-def _places(
-    written: Sequence[str], names: Mapping[str, Sequence[str]]
-) -> Iterator[tuple[int, int, str]]:
-    """(start, end, name) of the names in a text; where several begin, the longest."""
-    starts: dict[str, list[str]] = {}
-    for name, parts in sorted(names.items(), key=lambda item: -len(item[1])):
-        if parts:
-            starts.setdefault(parts[0], []).append(name)
-    position = 0
-    while position < len(written):
-        for name in starts.get(written[position], ()):
-            end = position + len(names[name])
-            if list(written[position:end]) == list(names[name]):
-                yield position, end, name
-                position = end - 1
-                break
-        position += 1
+def matched(claimed: Sequence[Instance], true: Sequence[Instance]) -> int:
+    """Attributes that agree under the best matching, one to one, of claimed things and true ones.
+
+    Equal things can be taken first. Of w attributes, let a claim p equal t, and in some matching go
+    with t' (a agree) while t goes with p' (b agree): p' and t' agree in a + b - w at least, so that
+    p with t and p' with t' lose nothing.
+    """
+    here, there = Counter(claimed), Counter(true)
+    equal = here & there
+    some, others = list((here - equal).elements()), list((there - equal).elements())
+    agreed = sum(len(thing) * n for thing, n in equal.items())
+    if not some or not others:
+        return agreed
+    if len(some) > len(others):
+        some, others = others, some
+    if len(some) == 1:
+        return agreed + max(_agreement(some[0], other) for other in others)
+    gain = np.array([[_agreement(a, b) for b in others] for a in some], float)
+    return agreed + int(gain[np.arange(len(some)), assignment(gain)].sum())
 
 
-def _value(after: Sequence[str], true: Sequence[str]) -> list[str]:
-    if all(map(_is_number, true)):
-        near = takewhile(lambda w: _is_number(w) or w in _BETWEEN, after)
-        return [w for w in near if _is_number(w)]
-    return list(after[: len(true)])
+def _agreement(one: Instance, other: Instance) -> int:
+    return sum(a == b for a, b in zip(one, other, strict=False))
 
 
-def _is_number(word: str) -> bool:
-    return word.lstrip("-")[:1].isdigit()
+def _width(value: Any) -> int:
+    """Attributes of each thing where a value is a list of them; 0 where it is one thing."""
+    things = list(value) if isinstance(value, list | tuple) else []
+    if things and all(isinstance(thing, list | tuple) for thing in things):
+        return len(split(" ".join(words(things[0]))))
+    return 0
+
+
+def _instances(words: Sequence[str], width: int) -> list[Instance]:
+    step = width or max(1, len(words))
+    return [tuple(words[i : i + step]) for i in range(0, len(words), step)]

@@ -16,7 +16,8 @@ def announce(console: Console, config: TrainConfig, processes: int = 1) -> None:
     if config.from_data:
         stored = " ".join(config.from_data)
         episodes = f"{config.iterations} iterations of {config.groups} groups stored in {stored}"
-    line = f"{config.env}, model {config.model}, {config.advantage}: {episodes}, into {config.run}"
+    played = ", ".join((config.env, *config.envs))
+    line = f"{played}, model {config.model}, {config.advantage}: {episodes}, into {config.run}"
     line += f", by {processes} processes" if processes > 1 else ""
     console.print(line, soft_wrap=True, markup=False, style="bold")
     launched = "ACCELERATE_USE_CPU" in os.environ and "MASTER_ADDR" in os.environ

@@ -35,11 +35,11 @@ ENVIRONMENT = (
 """Fields that say what is played and how it is told."""
 PLAYING = (*ENVIRONMENT, "eval_args", "max_reply_tokens", "max_tokens", "context_turns", "device")
 """Fields that a model needs to play, besides itself."""
-SAMPLED = (*PLAYING, "train_args", "temperature")
+SAMPLED = (*PLAYING, "envs", "train_args", "temperature")
 """Fields that shaped trajectories when they were played."""
 IMITATING = (
     *PLAYING,
-    *("train_args", "eval_episodes", "eval_temperature"),
+    *("envs", "curriculum", "train_args", "eval_episodes", "eval_temperature"),
     *("model", "tiny_hidden", "tiny_layers", "seed"),
     *("warmup_updates", "warmup_batch", "warmup_lr", "warmup_thought", "micro_batch_tokens"),
 )
@@ -117,6 +117,12 @@ class Eval(Serving):
     """A run folder (its last checkpoint), a checkpoint, or a model by folder or hub name."""
     seed: int | None = None
     """First of the levels' seeds; unless given, the levels are those of every run's evaluations."""
+    also: Annotated[tuple[str, ...], tyro.conf.arg(metavar="ENV")] = ()
+    """Further environments, each with its arguments in one text: --also "TextSokoban-v0 size=8".
+    One table then shows them all.
+    """
+    generalisation: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    """Also play what RAGEN's generalisation table has: new symbols, larger boards, another game."""
 
 
 @dataclass(frozen=True)

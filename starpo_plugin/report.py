@@ -170,7 +170,7 @@ def _settings(config: TrainConfig) -> dict[str, list[dict[str, Any]]]:
     plain, sections = to_dict(TrainConfig()), {}
     for name, value in to_dict(config).items():
         note = field_notes()[name]
-        text = " ".join(value) if isinstance(value, tuple | list) else str(value)
+        text = " ".join(map(str, value)) if isinstance(value, tuple | list) else str(value)
         row = {"name": name, "value": text, "help": note.help, "changed": value != plain[name]}
         sections.setdefault(note.section, []).append(row)
     return sections

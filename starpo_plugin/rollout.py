@@ -1,5 +1,6 @@
 """Whole episodes of a policy in Gymnasium environments, as trajectories of sampled tokens."""
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,6 +11,7 @@ from starpo_plugin.checkpoint import generator_for
 from starpo_plugin.context import next_prompt
 from starpo_plugin.engine import Engine, Sampled
 from starpo_plugin.episode import EpisodeSpec
+from starpo_plugin.facts import frozen
 from starpo_plugin.policy import Policy
 from starpo_plugin.processes import Processes
 from starpo_plugin.sections import is_unclosed, token_sections
@@ -18,6 +20,8 @@ from starpo_plugin.tokens import ChatTokens
 from starpo_plugin.trajectory import End, Trajectory, Turn
 from text_envs.chat import ChatEnv
 
+CLAIMS = {"observation", "prediction"}
+"""Sections that say something of the state."""
 TURN_INFO = ("success", "action_is_valid", "action_is_effective", "actions", "well_formed")
 
 
@@ -36,6 +40,7 @@ class _Episode:
     """A conversation under way."""
 
     env: ChatEnv
+    spec: EpisodeSpec
     seed: int
     group: int
     member: int
@@ -47,6 +52,8 @@ class _Episode:
     end: End | None = None
     success: bool = False
     next_ids: tuple[int, ...] = ()
+    facts: Any = None
+    """What is true now, where replies make claims about it."""
 
 
 class Rollouts:
@@ -55,7 +62,7 @@ class Rollouts:
     Args:
         policy: the model.
         tokens: its chat template.
-        spec: environment and limits.
+        spec: environment and limits, of groups that are given none.
         sampling: how replies are drawn.
         keep_cache: see ``Engine``.
         shaping: what turns are rewarded with; the default is the environment's own reward.
@@ -81,7 +88,8 @@ class Rollouts:
         self._shaping = shaping or Shaping()
         self._processes = processes or Processes()
         self._env_kwargs = env_kwargs
-        self._envs: list[ChatEnv] = []
+        self._envs: dict[str, list[ChatEnv]] = {}
+        self._claims = not CLAIMS.isdisjoint(spec.protocol.sections)
 
     def run(
         self,
@@ -90,6 +98,7 @@ class Rollouts:
         generator: torch.Generator,
         progress: Callable[[int, int], None] | None = None,
         on_turn: Callable[[Turn], None] | None = None,
+        specs: Sequence[EpisodeSpec] | None = None,
     ) -> list[Trajectory]:
         """Play ``members`` episodes from each seed's start; the members of one seed are a group.
 
@@ -100,13 +109,14 @@ class Rollouts:
                 that no other episode changes what it says.
             progress: called with (episodes over, episodes) of this process after each turn.
             on_turn: called with every turn of this process as soon as it was played.
+            specs: what each group plays, where they differ; their replies have the same form.
 
         Returns:
             len(seeds) * members trajectories, in order of group, then member; in every process all
             of them.
         """
         luck = int(torch.randint(2**62, (), generator=generator))
-        episodes = self._open(seeds, members, luck)
+        episodes = self._open(seeds, members, specs or [self._spec] * len(seeds), luck)
         with self._processes.whole(self._policy):
             self._play_all(episodes, members, progress, on_turn)
         return self._processes.gather([self._trajectory(e) for e in episodes])
@@ -146,29 +156,47 @@ class Rollouts:
                 progress(len(episodes) - len(alive), len(episodes))
         self._policy.train(training)
 
-    def _open(self, seeds: Sequence[int], members: int, luck: int) -> list[_Episode]:
+    def _open(
+        self, seeds: Sequence[int], members: int, specs: Sequence[EpisodeSpec], luck: int
+    ) -> list[_Episode]:
         """Begin the episodes of this process's share of the groups."""
+        episodes, taken = [], Counter[str]()
         pairs = [(g, m) for g in self._processes.part(len(seeds)) for m in range(members)]
-        while len(self._envs) < len(pairs):
-            self._envs.append(self._spec.make(**self._env_kwargs))
-        episodes = []
-        for env, (group, member) in zip(self._envs, pairs, strict=False):
-            seed = int(seeds[group])
+        for group, member in pairs:
+            seed, spec = int(seeds[group]), specs[group]
+            env = self._env(spec, taken[spec.task])
+            taken[spec.task] += 1
             message, info = env.reset(seed=seed, options={"noise_seed": member})
             noise = generator_for(luck, group, member)
-            episode = _Episode(env, seed, group, member, info["system"], message, [], noise)
+            episode = _Episode(env, spec, seed, group, member, info["system"], message, [], noise)
+            episode.facts = self._facts(env)
             episode.prompt_ids = self._prompt(episode)
             if self._room(len(episode.prompt_ids)) == 0:
                 episode.end = "out_of_tokens"
             episodes.append(episode)
         return episodes
 
+    def _env(self, spec: EpisodeSpec, number: int) -> ChatEnv:
+        """Give the environment of that number for a spec: made once, used again."""
+        made = self._envs.setdefault(spec.task, [])
+        if number == len(made):
+            made.append(spec.make(**self._env_kwargs))
+        return made[number]
+
+    def _facts(self, env: ChatEnv) -> Any:
+        """Give what is true now, where replies claim something of it and the environment tells."""
+        game: Any = env.unwrapped
+        return frozen(game.facts()) if self._claims and hasattr(game, "facts") else None
+
     def _play(self, episode: _Episode, sampled: Sampled, length: int) -> None:
         """Take one reply to the environment and prepare the next prompt."""
         reply = self._tokens.decode(sampled.ids)
-        protocol = self._spec.protocol
+        protocol = episode.spec.protocol
+        before = episode.facts
         message, reward, terminated, truncated, info = episode.env.step(reply)
         penalty = self._shaping.penalty(len(sampled.ids))
+        episode.facts = self._facts(episode.env)
+        told = {} if before is None else {"facts": before, "facts_after": episode.facts}
         episode.turns.append(
             Turn(
                 prompt_ids=tuple(episode.prompt_ids),
@@ -181,6 +209,7 @@ class Rollouts:
                     **{k: info[k] for k in TURN_INFO},
                     "length_penalty": penalty,
                     "unclosed": is_unclosed(protocol, reply),
+                    **told,
                 },
                 sections=token_sections(
                     self._tokens.spans(sampled.ids), protocol.parse(reply).spans
@@ -212,7 +241,7 @@ class Rollouts:
     def _trajectory(self, episode: _Episode) -> Trajectory:
         assert episode.end is not None
         return Trajectory(
-            env_id=self._spec.env_id,
+            env_id=episode.spec.env_id,
             seed=episode.seed,
             group=episode.group,
             member=episode.member,
@@ -222,4 +251,5 @@ class Rollouts:
             system=episode.system,
             context_turns=self._spec.context_turns,
             next_ids=episode.next_ids,
+            task=episode.spec.task,
         )

@@ -7,7 +7,7 @@ collapse), ``yardsticks.json``, ``checkpoints/``, ``rollouts/`` and ``tokens/`` 
 """
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -96,9 +96,19 @@ class RunFolder:
         """Append an iteration's metrics; what the clock says is kept apart."""
         self._append("metrics.jsonl", {"iteration": iteration, **values, "seconds": seconds})
 
-    def evaluation(self, iteration: int, score: Score, played: Sequence[Trajectory]) -> None:
-        """Append an evaluation and some of its episodes."""
-        self._append("evals.jsonl", {"iteration": iteration, **score_dict(score)})
+    def evaluation(
+        self,
+        iteration: int,
+        score: Score,
+        played: Sequence[Trajectory],
+        each: Mapping[str, Score] | None = None,
+    ) -> None:
+        """Append an evaluation, also of each environment where there are several, and some of its
+        episodes.
+        """
+        envs = {task: score_dict(s) for task, s in (each or {}).items()}
+        more = {"envs": envs} if len(envs) > 1 else {}
+        self._append("evals.jsonl", {"iteration": iteration, **score_dict(score), **more})
         episodes = [episode_dict(t) for t in played[:SAMPLES]]
         self._append("samples.jsonl", {"iteration": iteration, "episodes": episodes})
 
@@ -112,9 +122,14 @@ class RunFolder:
         warnings = self.read("warnings.jsonl")
         return [w["signal"] for w in warnings if w["stopped"] and w["iteration"] == done]
 
-    def yardsticks(self, scores: dict[str, Score]) -> None:
-        """Write what random policy and oracle reach."""
-        self._write_json("yardsticks.json", {k: score_dict(s) for k, s in scores.items()})
+    def yardsticks(
+        self, scores: Mapping[str, Score], each: Mapping[str, Mapping[str, Score]] | None = None
+    ) -> None:
+        """Write what random policy and oracle reach, also in each environment of several."""
+        envs = {task: {k: score_dict(s) for k, s in e.items()} for task, e in (each or {}).items()}
+        more = {"envs": envs} if len(envs) > 1 else {}
+        whole = {k: score_dict(s) for k, s in scores.items()}
+        self._write_json("yardsticks.json", {**whole, **more})
 
     def rollouts(self, iteration: int, played: Sequence[Trajectory], origin: Origin) -> None:
         """Store an iteration's trajectories."""

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from starpo_plugin import token_file
+from starpo_plugin.claims import compare
 from starpo_plugin.config import TrainConfig, parse_args
 from starpo_plugin.console import visible
-from starpo_plugin.facts import compare
 from starpo_plugin.replay import Frame, Replayer
 from starpo_plugin.run_folder import RunFolder
 

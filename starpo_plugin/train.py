@@ -19,15 +19,16 @@ from accelerate import Accelerator
 from accelerate.utils import ProjectConfiguration
 from accelerate.utils.fsdp_utils import disable_fsdp_ram_efficient_loading
 
-from starpo_plugin import checkpoint, mutual_information, token_file
+from starpo_plugin import checkpoint, mixing, mutual_information, token_file
 from starpo_plugin.batch import collate
 from starpo_plugin.checkpoint import generator_for, number_for
 from starpo_plugin.choices import choose
 from starpo_plugin.compute import Compute, frozen_dtype, held
 from starpo_plugin.config import TrainConfig, parse_args, to_dict
+from starpo_plugin.curriculum import next_stage, stage_metrics
 from starpo_plugin.diagnostics import describe
 from starpo_plugin.echo_trap import EchoTrapMonitor, TrapWarning
-from starpo_plugin.evaluate import Evaluator, device_of, yardsticks
+from starpo_plugin.evaluate import Evaluator, device_of, score_each, yardsticks_each
 from starpo_plugin.filters import FILTERS, group_scores, scale_by_kept
 from starpo_plugin.lora import LoraShape, base_of, is_adapter
 from starpo_plugin.offline import StoredData, open_data
@@ -101,6 +102,7 @@ def train(config: TrainConfig, watcher: Watcher | None = None, resume: bool = Fa
     processes = _processes(config)
     watcher = watcher if watcher is not None and processes.first else Silent()
     folder = RunFolder(config.run, processes.first)
+    rewarding = shaping(config)
     data = open_data(config, folder, resume) if config.from_data else None
     if not resume:
         folder.create(config)
@@ -111,21 +113,24 @@ def train(config: TrainConfig, watcher: Watcher | None = None, resume: bool = Fa
         run.tokens,
         config.episodes(),
         Sampling(config.max_reply_tokens, config.max_tokens, config.temperature),
-        shaping=shaping(config),
+        shaping=rewarding,
         processes=processes,
         **parse_args(config.train_args),
     )
     evaluator = Evaluator(run.policy, run.tokens, config, processes=processes)
     if run.iteration == 0:
         if processes.first:
-            folder.yardsticks(_measure_yardsticks(config, watcher))
+            each = _measure_yardsticks(config, watcher)
+            folder.yardsticks(mixing.pooled_agents(each), each)
         _evaluate(evaluator, folder, processes, 0, "start", watcher)
     monitor = EchoTrapMonitor()
-    for line in folder.read("metrics.jsonl"):  # as if it had never stopped
+    history = folder.read("metrics.jsonl")
+    for line in history:  # as if it had never stopped
         monitor.update(line["iteration"], line)
     watcher.stage("StarPO", config.iterations, run.iteration)
     for iteration in range(run.iteration + 1, config.iterations + 1):
         began = time.perf_counter()
+        stage, earned = next_stage(config, history), {}
         if data is not None:
             played = data.batch(iteration)
         else:
@@ -135,10 +140,14 @@ def train(config: TrainConfig, watcher: Watcher | None = None, resume: bool = Fa
             size = (
                 f"{config.groups} x {config.members} episodes of up to {config.max_tokens} tokens"
             )
+            given = mixing.deal(config, stage)
             with memory_for("rollout", run.policy, config, size):
-                played = rollouts.run(seeds, config.members, draws, watcher.episodes)
+                played = rollouts.run(seeds, config.members, draws, watcher.episodes, specs=given)
+            played, earned = rewarding.finish(played)
         sampled = time.perf_counter()
-        metrics = describe(played)
+        metrics = describe(played) | earned
+        if data is None:
+            metrics |= stage_metrics(config, stage, played)
         if config.mi_every and iteration % config.mi_every == 0:
             metrics |= mutual_information.measure(
                 played, run.learner, config, iteration, run.tokens.pad_id
@@ -146,6 +155,7 @@ def train(config: TrainConfig, watcher: Watcher | None = None, resume: bool = Fa
         measured = time.perf_counter()
         kept, scale = select(played, config)
         metrics["kept_groups"] = float(len({t.group for t in kept}))
+        metrics |= mixing.describe_each(played, kept)
         if kept:
             set_learning_rates(run.learner.optimizer, config, iteration)
             batch = collate(kept, run.tokens.pad_id, config.rewards, config.bootstrap_truncated)
@@ -159,6 +169,7 @@ def train(config: TrainConfig, watcher: Watcher | None = None, resume: bool = Fa
         if "mi" in metrics:
             seconds["mutual_information"] = measured - sampled
         folder.metrics(iteration, metrics, seconds)
+        history.append(metrics)  # what a run that is resumed reads from the file
         shown = {**metrics, **{f"seconds/{k}": v for k, v in seconds.items()}}
         processes.accelerator.log(shown, iteration)
         whose = "success" if data is None else "success of the data"
@@ -185,14 +196,17 @@ def train(config: TrainConfig, watcher: Watcher | None = None, resume: bool = Fa
 
 
 def select(played: Sequence[Trajectory], config: TrainConfig) -> tuple[list[Trajectory], float]:
-    """Filter the groups to train on; the loss's factor. Without one sampled token there's
-    nothing to train.
+    """Filter the groups to train on, of each environment apart; the loss's factor. Without one
+    sampled token there's nothing to train.
     """
-    returns = torch.tensor([t.total_reward for t in played])
-    scores, index = group_scores(returns, torch.tensor([t.group for t in played]))
-    keep = choose("filter", config.filter, FILTERS)(scores, config.filter_value)
-    kept = [t for t, k in zip(played, keep[index].tolist(), strict=True) if k and t.turns]
-    return kept, scale_by_kept(keep, config.scale_by_kept)
+    kept, keeps = [], []
+    for theirs in mixing.by_task(played).values():
+        returns = torch.tensor([t.total_reward for t in theirs])
+        scores, index = group_scores(returns, torch.tensor([t.group for t in theirs]))
+        keep = choose("filter", config.filter, FILTERS)(scores, config.filter_value)
+        kept += [t for t, k in zip(theirs, keep[index].tolist(), strict=True) if k and t.turns]
+        keeps.append(keep)
+    return kept, scale_by_kept(torch.cat(keeps), config.scale_by_kept)
 
 
 def _warn(
@@ -327,9 +341,12 @@ def start_model(config: TrainConfig) -> tuple[Any, Any]:
     """Make or load the model and tokenizer that a run begins with."""
     if config.model != "tiny":
         return load_model(config.model)
-    texts = corpus(
-        config.episodes(), config.seed, config.warmup_thought, **parse_args(config.train_args)
-    )
+    arguments = parse_args(config.train_args)
+    texts = [
+        text
+        for spec in mixing.every_spec(config)
+        for text in corpus(spec, config.seed, config.warmup_thought, **arguments)
+    ]
     protocol = config.protocol()
     tokenizer = tiny_tokenizer(texts, tags=[protocol.tag(s) for s in protocol.sections])
     shape = TinyShape(config.tiny_hidden, config.tiny_layers, context=max(config.max_tokens, 256))
@@ -343,14 +360,17 @@ def warm_up(
     watcher: Watcher,
     processes: Processes | None = None,
 ) -> None:
-    """Imitate the oracle as the configuration says."""
+    """Imitate the oracle as the configuration says: of all environments, and of a curriculum its
+    first stage.
+    """
+    first, *others = mixing.specs(config, stage=0)
     watcher.stage("imitation", config.warmup_updates)
     size = f"{config.warmup_batch} demonstrations in an update"
     with memory_for("imitation", policy, config, size):
         imitate(
             policy,
             tokens,
-            config.episodes(),
+            first,
             updates=config.warmup_updates,
             batch_size=config.warmup_batch,
             lr=config.warmup_lr,
@@ -358,6 +378,7 @@ def warm_up(
             thought=config.warmup_thought,
             moves_per_turn=config.warmup_moves,
             micro_batch_tokens=config.micro_batch_tokens,
+            beside=others,
             progress=lambda done, loss: watcher.step(done, f"loss {loss:.3f}"),
             processes=processes,
             **parse_args(config.train_args),
@@ -384,12 +405,12 @@ def set_learning_rates(
 # --- evaluation ---
 
 
-def _measure_yardsticks(config: TrainConfig, watcher: Watcher) -> dict[str, Score]:
+def _measure_yardsticks(config: TrainConfig, watcher: Watcher) -> dict[str, dict[str, Score]]:
     watcher.stage("yardsticks", 1)
-    scores = yardsticks(config)
-    for name, score in scores.items():
+    each = yardsticks_each(config)
+    for name, score in mixing.pooled_agents(each).items():
         watcher.evaluated(name, score)
-    return scores
+    return each
 
 
 def _evaluate(
@@ -401,8 +422,10 @@ def _evaluate(
     watcher: Watcher,
 ) -> None:
     score, played = evaluator.run(watcher.episodes)
-    folder.evaluation(iteration, score, played)
-    processes.accelerator.log(
-        {"eval/success": score.success_rate, "eval/return": score.mean_return}, iteration
-    )
+    each = score_each(played)
+    folder.evaluation(iteration, score, played, each)
+    logged = {"eval/success": score.success_rate, "eval/return": score.mean_return}
+    if len(each) > 1:
+        logged |= {f"eval/success/{task}": s.success_rate for task, s in each.items()}
+    processes.accelerator.log(logged, iteration)
     watcher.evaluated(name, score)

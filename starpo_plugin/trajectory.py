@@ -66,6 +66,8 @@ class Trajectory:
     """Prompt that would have come next where the episode was cut off and the model had room for it;
     else empty. It is no part of the trajectory: only the critic may look at it.
     """
+    task: str = ""
+    """Environment with its arguments (``EpisodeSpec.task``), for runs that mix several."""
 
     @property
     def total_reward(self) -> float:

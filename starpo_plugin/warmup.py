@@ -7,7 +7,7 @@ that a model which writes it well has read the board and planned.
 
 import copy
 import itertools
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, Literal
 
@@ -162,6 +162,7 @@ def imitate(
     thought: Thought = "facts",
     moves_per_turn: int = 0,
     micro_batch_tokens: int = 4096,
+    beside: Sequence[EpisodeSpec] = (),
     progress: Callable[[int, float], None] | None = None,
     processes: Processes | None = None,
     **env_kwargs: Any,
@@ -180,6 +181,7 @@ def imitate(
         thought: what a demonstration thinks.
         moves_per_turn: see ``demonstrations``.
         micro_batch_tokens: as in ``TrainConfig``.
+        beside: further environments; they take turns.
         progress: called with (updates done, loss).
         processes: among which a batch's demonstrations are shared out; the weights are whole in
             each.
@@ -190,7 +192,11 @@ def imitate(
     own = processes.part(batch_size) or range(1)  # a gradient that the others wait for
     weight = 1.0 if processes.part(batch_size) else 0.0
     numbers = (step * batch_size + n for step in range(updates) for n in own)
-    source = demonstrations(spec, seed, thought, moves_per_turn, numbers, **env_kwargs)
+    source = _in_turn(
+        (spec, *beside),
+        numbers,
+        lambda s, n: demonstrations(s, seed, thought, moves_per_turn, n, **env_kwargs),
+    )
     policy.train()
     for step in range(updates):
         for group in (g for o in optimizers for g in o.param_groups):
@@ -232,6 +238,22 @@ def _optimizers(model: Any, lr: float) -> list[torch.optim.Optimizer]:
     for group in (g for o in optimizers for g in o.param_groups):
         group["initial_lr"] = group["lr"]
     return optimizers
+
+
+def _in_turn(
+    specs: Sequence[EpisodeSpec],
+    numbers: Iterable[int],
+    source: Callable[[EpisodeSpec, Iterable[int]], Iterator[Demonstration]],
+) -> Iterator[Demonstration]:
+    """Demonstrations of the given numbers, counted over all environments, which take turns."""
+    count = len(specs)
+    numbers, *copies = itertools.tee(numbers, count + 1)
+    sources = [
+        source(spec, (n // count for n in own if n % count == k))
+        for k, (spec, own) in enumerate(zip(specs, copies, strict=True))
+    ]
+    for number in numbers:
+        yield next(sources[number % count])
 
 
 def _next_batch(
