@@ -192,9 +192,7 @@ STEPS = _registered(
             "Countdown, 3 to 4 numbers, solved",
             [
                 *_ours("TextCountdown-v0", solved=True),
-                Contestant(
-                    "TextArena (two numbers a move)", "raw", partial(textarena.countdown, 6)
-                ),
+                Contestant("TextArena (two numbers a move)", "raw", textarena.countdown),
             ],
             copies=64,
             limit="a move of ours is an expression, 2.3 operations on average, read from free text;"
@@ -227,7 +225,7 @@ TASKS = _registered(
             "Countdown, 4 numbers",
             {
                 "textarena": partial(textarena.countdown, 4),
-                "reasoning_gym": reasoning_gym.countdown,
+                "reasoning_gym": partial(reasoning_gym.countdown, 4),
             },
             "TextCountdown-v0",
             limit="TextArena's puzzle is always the same; ours draws one that has a solution",
@@ -326,7 +324,7 @@ LEVELS = _registered(
         ),
         _levels(
             "Countdown, 3 to 4 numbers",
-            _peers(reasoning_gym=reasoning_gym.countdown),
+            _peers(reasoning_gym=partial(reasoning_gym.countdown, 3)),
             "TextCountdown-v0",
         ),
         _levels(

@@ -59,7 +59,7 @@ def memory_game() -> Subject:
     return _subject("MemoryGame", any_of(pairs), 4, NO_LIMIT, players=2)
 
 
-def countdown(count: int) -> Subject:
+def countdown(count: int = 6) -> Subject:
     """Numbers, of which a move combines two, until one is left; always the same puzzle."""
     numbers = [25, 50, 3, 7, 9, 2][:count]
 
