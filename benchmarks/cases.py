@@ -110,7 +110,7 @@ STEPS = _registered(
                 _gymnasium("a number", "FrozenLake-v1", "gym.make", is_slippery=False),
                 *_peers(textarena=textarena.frozen_lake),
             ],
-            limit="Gymnasium's observation is a number, and its moves a table made once, for one map",
+            limit="Gymnasium's observation is a number, its moves a table for its one map",
         ),
         Case(
             "Bandit, 2 arms, 20 pulls",
@@ -162,7 +162,7 @@ STEPS = _registered(
                 *_ours("TextMastermind-v0"),
                 *_peers(textarena=textarena.mastermind, gem=gem.mastermind),
             ],
-            limit="ours writes all guesses and answers at every step; GEM and TextArena only the last",
+            limit="ours writes all guesses and answers at every step; the peers only the last",
         ),
         Case(
             "Sudoku 9x9, 51 empty, solved",
@@ -195,35 +195,54 @@ STEPS = _registered(
                 Contestant("TextArena (two numbers a move)", "raw", textarena.countdown),
             ],
             copies=64,
-            limit="a move of ours is a whole expression, 2.3 operations on average, read exactly; one"
-            " of TextArena's two places and one operation",
+            limit="a move of ours is an expression, 2.3 operations on average, read from free text;"
+            " one of TextArena's is two places and one operation",
         ),
     ]
 )
 """Steps with text observations, as far as a peer has them."""
 
 
-def _task(title: str, peer: Maker, id: str, **kwargs: Any) -> Case:
-    limit = kwargs.pop("limit", "")
+def _task(title: str, peers: dict[str, Maker], id: str, limit: str = "", **kwargs: Any) -> Case:
     own = _ours(id, solved=True, **kwargs)[:1]
-    return Case(title, own + _peers(reasoning_gym=peer), horizon=NO_LIMIT, limit=limit)
+    return Case(title, own + _peers(**peers), horizon=NO_LIMIT, copies=16, limit=limit)
 
 
 TASKS = _registered(
     [
         _task(
-            "Tower of Hanoi, 3 disks", reasoning_gym.tower_of_hanoi, "TextTowerOfHanoi-v0", disks=3
+            "Tower of Hanoi, 3 disks",
+            {"reasoning_gym": reasoning_gym.tower_of_hanoi},
+            "TextTowerOfHanoi-v0",
         ),
-        _task("Sudoku 4x4, 6 empty", partial(reasoning_gym.mini_sudoku, 6), "TextSudoku-v0"),
-        _task("Countdown, 3 to 4 numbers", reasoning_gym.countdown, "TextCountdown-v0"),
+        _task(
+            "Sudoku 4x4, 6 empty",
+            {"reasoning_gym": partial(reasoning_gym.mini_sudoku, 6)},
+            "TextSudoku-v0",
+            limit="both look for a second solution whenever a cell is emptied",
+        ),
+        _task(
+            "Countdown, 4 numbers",
+            {
+                "textarena": partial(textarena.countdown, 4),
+                "reasoning_gym": partial(reasoning_gym.countdown, 4),
+            },
+            "TextCountdown-v0",
+            limit="TextArena's puzzle is always the same; ours draws one that has a solution",
+            min_numbers=4,
+        ),
         _task(
             "Arithmetic, 3 terms",
-            reasoning_gym.arithmetic,
+            {"reasoning_gym": reasoning_gym.arithmetic},
             "TextMath-v0",
-            kind="arithmetic",
             limit="Reasoning Gym compares two texts; ours reads any way to write a number",
+            kind="arithmetic",
         ),
-        _task("Rubik's cube 2x2x2, 3 turns", reasoning_gym.rubiks_cube, "TextRubiksCube-v0"),
+        _task(
+            "Rubik's cube 2x2x2, 3 turns",
+            {"reasoning_gym": reasoning_gym.rubiks_cube},
+            "TextRubiksCube-v0",
+        ),
     ]
 )
 """Whole tasks: a new one, and the right answer to it, whether in one answer or move by move."""
@@ -301,11 +320,11 @@ LEVELS = _registered(
             "TextSudoku-v0",
             size=9,
             empty=51,
-            limit="ours has 51 empty cells, and draws again where a grid allows fewer; GEM keeps it",
+            limit="ours has all 51 empty cells, drawn again where a grid allows fewer",
         ),
         _levels(
             "Countdown, 3 to 4 numbers",
-            _peers(reasoning_gym=reasoning_gym.countdown),
+            _peers(reasoning_gym=partial(reasoning_gym.countdown, 3)),
             "TextCountdown-v0",
         ),
         _levels(

@@ -8,8 +8,8 @@ from cases import Case
 from measure import Effort, timed
 from subjects import Subject
 
-MOVES = 2000
-"""Moves that are played again and again, at least."""
+MOVES = 5000
+"""Moves that are played again and again, at least: more than a game's caches hold of its moves."""
 
 
 def measure_split(make: Callable[[], Subject], case: Case, effort: Effort) -> dict[str, float]:

@@ -13,9 +13,9 @@ from subjects import NO_LIMIT, Subject
 Entry = dict[str, Any]
 
 
-def countdown() -> Subject:
-    """3 or 4 numbers."""
-    bounds = {"min_numbers": 3, "max_numbers": 4, "min_target": 10, "max_target": 100}
+def countdown(fewest: int) -> Subject:
+    """At most 4 numbers."""
+    bounds = {"min_numbers": fewest, "max_numbers": 4, "min_target": 10, "max_target": 100}
     return _subject("countdown", lambda entry: entry["metadata"]["expression"], **bounds)
 
 
@@ -35,9 +35,9 @@ def tower_of_hanoi() -> Subject:
 
 
 def maze() -> Subject:
-    """A map of 11x11 places, as many as our 5x5 cells with the walls between them take; the question
-    is how long the shortest way is. (On its 5x5 places, the search for a start and a goal among the
-    nine inside sometimes never ends.)
+    """A map of 11x11 places, which our 5x5 cells take with the walls between them; the question is
+    how long the shortest way is. (With 5x5 places, its search for a start and a goal among the nine
+    inside sometimes never ends.)
     """
     bounds = {"min_dist": 1, "max_dist": 20}
     return _subject("maze", _answer, min_grid_size=11, max_grid_size=11, **bounds)

@@ -59,15 +59,16 @@ def memory_game() -> Subject:
     return _subject("MemoryGame", any_of(pairs), 4, NO_LIMIT, players=2)
 
 
-def countdown() -> Subject:
-    """Six numbers, of which a move combines two, until one is left; always the same puzzle."""
+def countdown(count: int = 6) -> Subject:
+    """Numbers, of which a move combines two, until one is left; always the same puzzle."""
+    numbers = [25, 50, 3, 7, 9, 2][:count]
 
     def combining(rng: Any, most: int) -> Iterable[str]:
-        for left in range(6, 1, -1):
+        for left in range(count, 1, -1):
             first, second = rng.permutation(left)[:2].tolist()
             yield f"[{first} {second} {'+-'[int(rng.random() * 2)]}]"
 
-    return _subject("Countdown", combining, max_turns=NO_LIMIT)
+    return _subject("Countdown", combining, numbers, 952, max_turns=NO_LIMIT)
 
 
 def sudoku(clues: int) -> Subject:

@@ -171,8 +171,7 @@ def test_same_seeds_and_actions_same_episodes():
     play(other, False, seed=9)
     other.load_state_dict(one.state_dict())
     for seed in range(5):
-        starts = [env.reset(seed=seed) for env in (one, other)]
-        assert_equal(*starts)
+        assert_equal(one.reset(seed=seed), other.reset(seed=seed))
         for _ in range(8):
             if one.solve() is None:
                 break

@@ -17,6 +17,7 @@ missing the target first, a game pays 1 in all if it is won, whatever the number
 """
 
 import re
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -177,11 +178,8 @@ class Countdown(Game[CountdownState]):
     def text(self, state: CountdownState) -> str:
         """Give the numbers, the target, the tries left and what was tried."""
         numbers, target, left, tried = state
-        shown = ", ".join(map(str, numbers))
-        text = f"Numbers: {shown}\nTarget: {target}\nTries left: {left}"
-        if not tried:
-            return text
-        return "\n".join([text, *(f"{e} = {v}" for e, v in zip(tried, state.values, strict=True))])
+        lines = [f"\n{e} = {write_value(_reading(e).value)}" for e in tried]
+        return f"{_heading(numbers, target)}{left}{''.join(lines)}"
 
     def parse(self, state: CountdownState, text: str) -> str | None:
         """Read an expression over the given numbers; its canonical form has one space around an
@@ -283,6 +281,11 @@ class Countdown(Game[CountdownState]):
 
 
 _LEVEL = re.compile(r"([0-9]{1,6}(?: +[0-9]{1,6})*) *-> *([0-9]{1,6})")
+
+
+@lru_cache(maxsize=1024)
+def _heading(numbers: tuple[int, ...], target: int) -> str:
+    return f"Numbers: {', '.join(map(str, numbers))}\nTarget: {target}\nTries left: "
 
 
 def _reading(move: str) -> Expression:

@@ -71,7 +71,9 @@ def _read(text: str) -> Expression | None:
                 return None
             pending.pop()
         elif token in OPERATIONS:
-            if not after_value or not _settle(values, pending, _STRENGTH[token]):
+            if not after_value:
+                return None
+            if pending and not _settle(values, pending, _STRENGTH[token]):
                 return None
             operations.add(token)
             pending.append(token)

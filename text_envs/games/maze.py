@@ -29,6 +29,7 @@ from text_envs.games.maze_levels import (
     EXIT,
     MOVES,
     WALL,
+    Grid,
     carve,
     fault,
     grid,
@@ -170,7 +171,7 @@ class Maze(Game[MazeState]):
             board = carve(rng, maze, self.braid)
             start, facing, end = rng.random(3).tolist()
             player, heading = maze.cells[int(start * len(maze.cells))], int(facing * 4)
-            exits = self._exits(bytes(board), maze.stride, player, heading)
+            exits = self._exits(bytes(board), maze, player, heading)
             if exits:
                 board[exits[int(end * len(exits))]] = EXIT
                 return MazeState(bytes(board), maze.stride, player, heading, self.hidden)
@@ -271,17 +272,17 @@ class Maze(Game[MazeState]):
 
     # --- private ---
 
-    def _exits(self, board: bytes, stride: int, player: int, heading: int) -> list[int]:
+    def _exits(self, board: bytes, maze: Grid, player: int, heading: int) -> list[int]:
         """Cells whose shortest way from the start is neither too short nor too long."""
         near = far = 0
-        for moves, cells in enumerate(within(board, stride, player, heading)):
+        for moves, cells in enumerate(within(board, maze.stride, player, heading)):
             if moves > self.max_solution:
                 break
             far = cells
             if moves < self.min_solution:
                 near = cells
-        written = f"{far & ~near:0{len(board)}b}"
-        return [place for place, bit in enumerate(written) if bit == "1"]
+        exits, last = far & ~near, len(board) - 1
+        return [cell for cell in maze.cells if exits >> last - cell & 1]
 
     def _read(self, number: int, lines: list[str]) -> MazeState:
         rows = [line.replace(" ", ".") for line in lines]
