@@ -103,8 +103,8 @@ function tokenView(data) {
 
   function measure() {
     // one scale for an iteration, so that its episodes compare; the largest tenth saturates
-    const all = here().flatMap((e) => e.turns.flatMap((t) => t.written.map((_, i) => Math.abs(figure(t, i)))));
-    const sorted = all.filter(Number.isFinite).sort((a, b) => a - b);
+    const all = here().flatMap((e) => e.turns.flatMap((t) => t.written.map((_, i) => figure(t, i))));
+    const sorted = all.filter(Number.isFinite).map(Math.abs).sort((a, b) => a - b);
     scale = sorted[Math.floor(0.9 * (sorted.length - 1))] || sorted.at(-1) || 1;
   }
 

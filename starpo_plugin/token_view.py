@@ -33,7 +33,8 @@ def token_view(folder: RunFolder, config: TrainConfig) -> dict[str, Any]:
     for iteration, path in _within_room(folder.token_files()):
         stored = token_file.read(path)["episodes"][:EPISODES]
         episodes = [_episode(e, config, replayer, album) for e in stored]
-        iterations.append({"iteration": iteration, "episodes": episodes})
+        if episodes:
+            iterations.append({"iteration": iteration, "episodes": episodes})
     if album.refused:
         told = f"{album.refused} pictures are left out: the page would be too large."
         replayer.notes[told] = None

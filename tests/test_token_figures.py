@@ -78,9 +78,7 @@ def test_every_written_token_has_its_own_figures(trained):
                     assert said[name][i] == pytest.approx(wanted, rel=1e-3, abs=1e-5), name
                 moved += abs(said["logprob_new"][i] - said["logprob_old"][i])
                 position += 1
-            # random bytes: how many of them make one unreadable character depends on the rest
-            text = "".join(said["reply_tokens"]).replace("\ufffd", "")
-            assert text.startswith(turn.reply.replace("\ufffd", ""))
+            assert len(said["reply_tokens"]) == len(turn.reply_ids)
             assert len(said["prompt_tokens"]) == len(turn.prompt_ids)
     assert moved > 0.01
 

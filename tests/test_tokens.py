@@ -222,3 +222,19 @@ def test_a_rollout_refuses_such_a_tag_before_it_plays():
     policy.tokenizer.add_special_tokens({"eos_token": "</answer>"})
     with pytest.raises(ValueError, match="</answer>"):
         Rollouts(policy, ChatTokens(policy.tokenizer), parrot_spec(), Sampling(12, 400))
+
+
+@pytest.mark.parametrize("template", [None, CHATML])
+def test_pieces_are_the_text_of_their_tokens(template):
+    tokens = ChatTokens(_tokenizer(template))
+    text = "player \u221a4 \U0001f381<think>\u00e9</think> x\n"
+    ids = [*tokens.encode(text), tokens.closing_id]
+    pieces = tokens.pieces(ids)
+    assert len(pieces) == len(ids)
+    assert "".join(pieces[:-1]) == text
+    assert pieces[-1] == tokens.tokenizer.convert_ids_to_tokens(tokens.closing_id)
+    # a character's bytes are several tokens here: the last has it, the others have none
+    assert pieces[pieces.index("\U0001f381") - 1] == ""
+    half = tokens.encode("\U0001f381")[:2]
+    assert set("".join(tokens.pieces(half))) == {"\ufffd"}
+    assert tokens.pieces([]) == []
