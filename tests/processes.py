@@ -5,9 +5,13 @@ import subprocess
 import sys
 
 
-def run_python(*argv: str, check: bool = True, **environ: str) -> subprocess.CompletedProcess[str]:
+def run_python(
+    *argv: str, check: bool = True, timeout: float = 60, **environ: str
+) -> subprocess.CompletedProcess[str]:
     here = os.path.dirname(__file__)
     paths = [here, os.path.dirname(here), os.environ.get("PYTHONPATH", "")]
     env = {**os.environ, "PYTHONPATH": os.pathsep.join(paths), **environ}
     command = [sys.executable, *argv]
-    return subprocess.run(command, env=env, capture_output=True, text=True, check=check, timeout=60)
+    return subprocess.run(
+        command, env=env, capture_output=True, text=True, check=check, timeout=timeout
+    )

@@ -15,7 +15,8 @@ from starpo_plugin.__main__ import main
 
 ROOM = 60_000_000  # bytes
 BASE = """train --env TextFrozenLake-v0 --preset starpo_ppo --device cpu --iterations 1
-    --save-every 1 --tiny-hidden 128 --max-turns 2 --max-reply-tokens 24 --max-tokens 300"""
+    --save-every 1 --system-template= --tiny-hidden 128 --max-turns 2
+    --max-reply-tokens 24 --max-tokens 300"""
 CASES = {
     "small": "--groups 1 --members 2 --eval-episodes 2",
     "update": "--groups 4 --members 8 --eval-episodes 2",

@@ -20,7 +20,7 @@ REMEDY = ("--micro-batch-tokens", "600", "--gradient-checkpointing")
 def test_a_run_short_of_memory_says_where_and_what_to_change_and_goes_on(tmp_path):
     program = f"{__file__.rpartition('/')[0]}/short_of_memory.py"
     # freed memory goes back at once, so that a limit means the same in each of the runs
-    done = run_python(program, str(tmp_path), *REMEDY, MALLOC_MMAP_THRESHOLD_="65536")
+    done = run_python(program, str(tmp_path), *REMEDY, timeout=600, MALLOC_MMAP_THRESHOLD_="65536")
     begun, update, rollout, evaluation, resumed = map(json.loads, done.stdout.splitlines())
     assert begun == [0, ""]
     for code, error in (update, rollout, evaluation):
