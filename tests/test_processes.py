@@ -15,12 +15,16 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file
+from starpo_kit import parrot_spec, small_policy
 
 from starpo_plugin.config import TrainConfig, to_dict
 from starpo_plugin.presets import preset
 from starpo_plugin.processes import Processes
+from starpo_plugin.rollout import Rollouts, Sampling
 from starpo_plugin.run_folder import RunFolder
+from starpo_plugin.tokens import ChatTokens
 from starpo_plugin.train import train
+from starpo_plugin.trajectory import Trajectory
 
 HERE = Path(__file__).parent
 # 3 groups for 2 processes, mini-batches of 4, 4 and 1 rows, several micro-batches in the first two
@@ -187,6 +191,9 @@ class _One(Processes):
         self.index, self.count = index, count
         self._fsdp = object() if sharded else None
 
+    def gather(self, own: list[Any]) -> list[Any]:
+        return own
+
 
 @pytest.mark.parametrize("count", [1, 2, 3, 7])
 @pytest.mark.parametrize("rows", [1, 2, 5, 16])
@@ -209,3 +216,25 @@ def test_parts_in_order_of_process_are_the_whole(count, size):
     parts = [_One(i, count, False).part(size) for i in range(count)]
     assert [i for part in parts for i in part] == list(range(size))
     assert max(map(len, parts)) - min(map(len, parts)) <= 1
+
+
+@pytest.mark.parametrize("count", [2, 3, 5])
+def test_an_episode_is_the_same_in_whichever_process_it_is_played(count):
+    """With more processes than groups, some play none."""
+    policy = small_policy(spread=4.0)
+    spec = parrot_spec()
+
+    def played(processes: Processes) -> list[Trajectory]:
+        rollouts = Rollouts(
+            policy, ChatTokens(policy.tokenizer), spec, Sampling(8, 200), processes=processes
+        )
+        return rollouts.run(range(3), 2, torch.Generator().manual_seed(5))
+
+    shares = [t for i in range(count) for t in played(_One(i, count, False))]
+    whole = played(Processes())
+    assert [(t.group, t.member, t.seed) for t in shares] == [
+        (t.group, t.member, t.seed) for t in whole
+    ]
+    replies = [[k.reply_ids for k in t.turns] for t in whole]
+    assert [[k.reply_ids for k in t.turns] for t in shares] == replies
+    assert len({str(r) for r in replies}) == len(replies)
