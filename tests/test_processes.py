@@ -6,6 +6,7 @@ is read here is its launcher's flags, and what is run is torch's own FSDP2, the 
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -154,8 +155,8 @@ def test_two_processes_that_stop_and_go_on_give_the_same_bits(trained, name):
 @pytest.mark.slow
 @pytest.mark.parametrize("name", list(SETUPS))
 def test_one_process_goes_on_from_what_two_have_saved(trained, name, tmp_path):
-    (tmp_path / "run").symlink_to(trained / name / "whole")
     changes = SETUPS[name][1]
+    shutil.copytree(trained / name / "whole", tmp_path / "run")
     last = train(_config(tmp_path / "run", iterations=3, **changes), resume=True)
     assert last.name == "000003"
     first, second, third = (_optimizer_step(last.with_name(f"{n:06d}")) for n in (1, 2, 3))
