@@ -120,10 +120,12 @@ class Processes:
         self.accelerator.backward(loss * self.count if self.sharded else loss)
 
     def sum_gradients(self, parameters: Iterable[torch.nn.Parameter]) -> None:
-        """Sum the gradients that the processes made of their shares (FSDP2 has done it itself)."""
-        if self.count > 1 and not self.sharded:
+        """Sum the gradients that the processes made of their shares; FSDP2 has summed those of
+        weights that are sharded.
+        """
+        if self.count > 1:
             for p in parameters:
-                if p.grad is not None:
+                if p.grad is not None and not _is_sharded(p.grad):
                     p.grad = self.sum(p.grad)
 
     # --- weights ---
@@ -172,7 +174,11 @@ def plain(value: Any) -> Any:
         return {k: plain(v) for k, v in value.items()}
     if isinstance(value, list):
         return [plain(v) for v in value]
-    return value.full_tensor() if hasattr(value, "full_tensor") else value
+    return value.full_tensor() if _is_sharded(value) else value
+
+
+def _is_sharded(value: Any) -> bool:
+    return hasattr(value, "full_tensor")  # a DTensor: its class is slow to import
 
 
 def shard_state(optimizer: torch.optim.Optimizer) -> None:

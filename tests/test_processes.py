@@ -6,6 +6,7 @@ is read here is its launcher's flags, and what is run is torch's own FSDP2, the 
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -15,12 +16,15 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file
+from starpo_kit import parrot_spec, small_policy
 
 from starpo_plugin.batch import collate
 from starpo_plugin.config import TrainConfig, to_dict
 from starpo_plugin.presets import preset
 from starpo_plugin.processes import Processes
+from starpo_plugin.rollout import Rollouts, Sampling
 from starpo_plugin.run_folder import RunFolder
+from starpo_plugin.tokens import ChatTokens
 from starpo_plugin.train import train
 from starpo_plugin.trajectory import Trajectory, Turn
 
@@ -152,8 +156,8 @@ def test_two_processes_that_stop_and_go_on_give_the_same_bits(trained, name):
 @pytest.mark.slow
 @pytest.mark.parametrize("name", list(SETUPS))
 def test_one_process_goes_on_from_what_two_have_saved(trained, name, tmp_path):
-    (tmp_path / "run").symlink_to(trained / name / "whole")
     changes = SETUPS[name][1]
+    shutil.copytree(trained / name / "whole", tmp_path / "run")
     last = train(_config(tmp_path / "run", iterations=3, **changes), resume=True)
     assert last.name == "000003"
     first, second, third = (_optimizer_step(last.with_name(f"{n:06d}")) for n in (1, 2, 3))
@@ -189,6 +193,9 @@ class _One(Processes):
         self.index, self.count = index, count
         self._fsdp = object() if sharded else None
 
+    def gather(self, own: list[Any]) -> list[Any]:
+        return own
+
 
 def _of_length(tokens: int) -> Trajectory:
     turn = Turn((1,) * tokens, (), (), "", "", 0.0)
@@ -217,3 +224,25 @@ def test_parts_in_order_of_process_are_the_whole(count, size):
     parts = [_One(i, count, False).part(size) for i in range(count)]
     assert [i for part in parts for i in part] == list(range(size))
     assert max(map(len, parts)) - min(map(len, parts)) <= 1
+
+
+@pytest.mark.parametrize("count", [2, 3, 5])
+def test_an_episode_is_the_same_in_whichever_process_it_is_played(count):
+    """With more processes than groups, some play none."""
+    policy = small_policy(spread=4.0)
+    spec = parrot_spec()
+
+    def played(processes: Processes) -> list[Trajectory]:
+        rollouts = Rollouts(
+            policy, ChatTokens(policy.tokenizer), spec, Sampling(8, 200), processes=processes
+        )
+        return rollouts.run(range(3), 2, torch.Generator().manual_seed(5))
+
+    shares = [t for i in range(count) for t in played(_One(i, count, False))]
+    whole = played(Processes())
+    assert [(t.group, t.member, t.seed) for t in shares] == [
+        (t.group, t.member, t.seed) for t in whole
+    ]
+    replies = [[k.reply_ids for k in t.turns] for t in whole]
+    assert [[k.reply_ids for k in t.turns] for t in shares] == replies
+    assert len({str(r) for r in replies}) == len(replies)
