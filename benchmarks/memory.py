@@ -29,8 +29,8 @@ from starpo_plugin.estimate import estimate
 from starpo_plugin.lora import LoraShape
 from starpo_plugin.policy import Policy
 from starpo_plugin.shapes import ModelShape
+from starpo_plugin.start import make_optimizer
 from starpo_plugin.tiny import tiny_tokenizer
-from starpo_plugin.train import make_optimizer
 from starpo_plugin.update import Learner
 
 HERE = Path(__file__).parent

@@ -154,7 +154,7 @@ def warmup_command(argv: Sequence[str]) -> int:
     _hush()
     from starpo_plugin.evaluate import Evaluator, yardsticks
     from starpo_plugin.play import load_player
-    from starpo_plugin.train import warm_up
+    from starpo_plugin.start import warm_up
 
     policy, tokens = load_player(config)
     console = _console()

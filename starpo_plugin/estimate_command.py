@@ -52,7 +52,7 @@ def shape_to_train(config: TrainConfig) -> ModelShape:
     """Shape of a run's model; that of a tiny one depends on the words of its environment."""
     if config.model != "tiny":
         return shape_of(config.model)
-    from starpo_plugin.train import start_model
+    from starpo_plugin.start import start_model
 
     return read_shape(start_model(config)[0].config.to_dict(), "tiny")
 

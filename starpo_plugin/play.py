@@ -33,8 +33,8 @@ def load_player(config: TrainConfig) -> "tuple[Policy, ChatTokens]":
     """
     from starpo_plugin.evaluate import device_of
     from starpo_plugin.policy import Policy
+    from starpo_plugin.start import start_model
     from starpo_plugin.tokens import ChatTokens
-    from starpo_plugin.train import start_model
 
     device = device_of(config)
     policy = Policy(*start_model(config)).to(device)

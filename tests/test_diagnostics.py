@@ -5,9 +5,10 @@ from starpo_plugin.config import TrainConfig
 from starpo_plugin.diagnostics import METRICS, describe, section, variety
 from starpo_plugin.policy import Policy
 from starpo_plugin.sections import SECTIONS, is_unclosed, span
+from starpo_plugin.start import start_model, warm_up
 from starpo_plugin.tokens import ChatTokens
-from starpo_plugin.train import Silent, start_model, warm_up
 from starpo_plugin.trajectory import Trajectory, Turn
+from starpo_plugin.watcher import Silent
 from text_envs.chat import ChatProtocol
 
 THINK = ChatProtocol("think")

@@ -19,10 +19,12 @@ from starpo_plugin.config import TrainConfig, parse_args
 from starpo_plugin.policy import Policy
 from starpo_plugin.presets import preset
 from starpo_plugin.rollout import Rollouts, Sampling
+from starpo_plugin.start import start_model, warm_up
 from starpo_plugin.tokens import ChatTokens
-from starpo_plugin.train import Silent, select, start_model, warm_up
+from starpo_plugin.train import select
 from starpo_plugin.trajectory import Trajectory
 from starpo_plugin.update import Learner
+from starpo_plugin.watcher import Silent
 
 SMALL: dict[str, Any] = {
     "env": "TextFrozenLake-v0",

@@ -20,8 +20,9 @@ from starpo_plugin.policy import Policy
 from starpo_plugin.presets import preset
 from starpo_plugin.rollout import Rollouts, Sampling
 from starpo_plugin.run_folder import RunFolder
+from starpo_plugin.start import start_model
 from starpo_plugin.tokens import ChatTokens
-from starpo_plugin.train import select, start_model, train
+from starpo_plugin.train import select, train
 from starpo_plugin.trajectory import Trajectory, Turn
 from text_envs.agents import Score
 

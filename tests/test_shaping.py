@@ -5,11 +5,11 @@ import torch
 from starpo_kit import parrot_spec, small_policy
 
 from starpo_plugin.config import TrainConfig
+from starpo_plugin.diagnostics import describe
 from starpo_plugin.evaluate import Evaluator
 from starpo_plugin.rollout import Rollouts, Sampling
 from starpo_plugin.shaping import Shaping, length_penalty, shaping
 from starpo_plugin.tokens import ChatTokens
-from starpo_plugin.train import describe
 
 
 @pytest.mark.parametrize(

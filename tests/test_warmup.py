@@ -12,8 +12,9 @@ from starpo_plugin.policy import Policy
 from starpo_plugin.presets import preset
 from starpo_plugin.rollout import EpisodeSpec
 from starpo_plugin.run_folder import RunFolder
+from starpo_plugin.start import start_model
 from starpo_plugin.tokens import ChatTokens
-from starpo_plugin.train import start_model, train
+from starpo_plugin.train import train
 from starpo_plugin.warmup import (
     Thought,
     _sections,

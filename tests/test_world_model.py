@@ -15,8 +15,8 @@ from starpo_plugin.facts import describe
 from starpo_plugin.policy import Policy
 from starpo_plugin.rollout import Rollouts, Sampling
 from starpo_plugin.shaping import shaping
+from starpo_plugin.start import start_model
 from starpo_plugin.tokens import ChatTokens
-from starpo_plugin.train import start_model
 from starpo_plugin.trajectory import Trajectory, Turn
 from starpo_plugin.world_model import corrected, pay, read_claims, summary
 from text_envs.chat import ChatProtocol
