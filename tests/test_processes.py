@@ -60,7 +60,7 @@ SMALL: dict[str, Any] = {
 SETUPS: dict[str, tuple[bool, dict[str, Any]]] = {
     "replicated": (False, {}),
     "sharded": (True, {}),
-    "sharded_lora": (True, {"lora_rank": 2, "critic": "lora", "tiny_layers": 1}),
+    "sharded_lora": (True, {"lora_rank": 2, "critic": "lora"}),
 }
 """Whether the weights are sharded, and what the config changes."""
 
