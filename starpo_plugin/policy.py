@@ -130,7 +130,10 @@ class Policy(nn.Module):
         """
         critic = plain(self._critic_tensors())
         if self.adapters is None:
-            weights = plain(self.model.state_dict())
+            once = dict(self.model.named_parameters())
+            tied = dict(self.model.named_parameters(remove_duplicate=False)).keys() - once.keys()
+            named = {k: t for k, t in self.model.state_dict().items() if k not in tied}
+            weights = plain(named)
             if folder is not None:
                 self.model.save_pretrained(folder, state_dict=weights)
         else:

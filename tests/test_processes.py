@@ -61,7 +61,7 @@ SMALL: dict[str, Any] = {
 SETUPS: dict[str, tuple[bool, dict[str, Any]]] = {
     "replicated": (False, {}),
     "sharded": (True, {}),
-    "sharded_lora": (True, {"lora_rank": 2, "critic": "lora", "tiny_layers": 1}),
+    "sharded_lora": (True, {"lora_rank": 2, "critic": "lora"}),
 }
 """Whether the weights are sharded, and what the config changes."""
 
@@ -131,7 +131,7 @@ def test_two_processes_give_the_numbers_of_one(trained, alone, name):
     assert len(numbers) == 4
     for ours, theirs in zip(numbers, _numbers(two), strict=True):
         assert theirs == pytest.approx(ours, rel=1e-3, abs=1e-5)
-    assert numbers[0]["grad_norm"] > 0.01
+    assert max(r.get("grad_norm", 0.0) for r in numbers) > 0.01
     start, ours, theirs = _weights(one, 0), _weights(one), _weights(two)
     assert ours.keys() == theirs.keys()
     moved = max(float((ours[k] - start[k]).abs().max()) for k in ours)
