@@ -248,10 +248,11 @@ def _in_turn(
     """Demonstrations of the given numbers, counted over all environments, which take turns."""
     count = len(specs)
     numbers, *copies = itertools.tee(numbers, count + 1)
-    sources = [
-        source(spec, (n // count for n in own if n % count == k))
-        for k, (spec, own) in enumerate(zip(specs, copies, strict=True))
-    ]
+
+    def own(k: int, numbers: Iterable[int]) -> Iterator[int]:
+        return (n // count for n in numbers if n % count == k)
+
+    sources = [source(spec, own(k, copies[k])) for k, spec in enumerate(specs)]
     for number in numbers:
         yield next(sources[number % count])
 

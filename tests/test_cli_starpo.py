@@ -6,7 +6,7 @@ import subprocess
 import sys
 import threading
 import time
-from dataclasses import fields, replace
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
@@ -19,7 +19,6 @@ from starpo_plugin.config import TrainConfig, from_dict
 from starpo_plugin.console import ConsoleWatcher
 from starpo_plugin.locate import locate
 from starpo_plugin.play import Narrator, final_observation, play_yardstick
-from starpo_plugin.run_folder import RunFolder
 from starpo_plugin.trajectory import Turn
 from text_envs.agents import Score
 
@@ -196,9 +195,6 @@ def test_resume_takes_what_changes_no_result(run):
     config, resumed = _train_options(["--resume", str(run), *argv])
     assert resumed
     assert (config.micro_batch_tokens, config.gradient_checkpointing) == (99, True)
-    folder_config = RunFolder(run).config()
-    assert folder_config == replace(config, run=folder_config.run)
-    _train_options(["--resume", str(run), "--no-gradient-checkpointing", "--no-compile"])
 
 
 def test_a_lengthened_run_equals_one_that_was_long_from_the_start(tmp_path, capsys):
@@ -215,7 +211,7 @@ def test_ctrl_c_says_how_to_go_on_and_that_works(tmp_path, capsys):
     folder = tmp_path / "r"
 
     def interrupt() -> None:
-        while not (folder / "checkpoints" / "000002").exists():
+        while not any((folder / "checkpoints").glob("00000[2-9]")):
             time.sleep(0.005)
         _thread.interrupt_main()
 
@@ -264,7 +260,7 @@ def test_warmup_writes_a_model_that_train_and_eval_take(tmp_path, capsys):
     assert locate(str(out)).env_args == ("size=3",)
     assert starpo("eval", out, "--episodes", 3) == 0
     table = capsys.readouterr().out
-    assert "TextFrozenLake-v0, 3 episodes, size=3" in table
+    assert "TextFrozenLake-v0 size=3, 3 episodes" in table
     argv = ["--model", out, "--iterations", 1, "--run", tmp_path / "r"]
     assert starpo("train", *TINY, *argv) == 0
     assert "before training" in capsys.readouterr().out
