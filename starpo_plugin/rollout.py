@@ -1,17 +1,21 @@
 """Whole episodes of a policy in Gymnasium environments, as trajectories of sampled tokens."""
 
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import torch
 
 from starpo_plugin.context import next_prompt
-from starpo_plugin.engine import Engine, Sampled
+from starpo_plugin.engine import Engine, keeps_slots, make_engine
 from starpo_plugin.episode import EpisodeSpec
 from starpo_plugin.policy import Policy
+from starpo_plugin.sampler import Sampled
 from starpo_plugin.sections import is_unclosed, token_sections
 from starpo_plugin.shaping import Shaping
+from starpo_plugin.stepping import Pace, Stepper
 from starpo_plugin.tokens import ChatTokens
 from starpo_plugin.trajectory import End, Trajectory, Turn
 from text_envs.chat import ChatEnv
@@ -27,6 +31,19 @@ class Sampling:
     max_tokens: int
     """Longest sequence, prompts included; an episode that reaches it ends as ``out_of_tokens``."""
     temperature: float = 1.0
+    slots: int = 0
+    """Episodes that are under way at once, at most; 0 for all. Bounds the memory of their keys and
+    values: when one is over, the next begins.
+    """
+    env_threads: int = 16
+    """Steps of slow environments (over 20 ms) that are under way while the model goes on. Replies
+    then are read in an order that depends on the clock, which changes log-probabilities by rounding
+    errors. 0 steps all in turn: the same bits each time.
+    """
+
+
+Stepped = tuple[Any, Any, bool, bool, dict[str, Any]]
+"""What an environment's step gives."""
 
 
 @dataclass
@@ -40,10 +57,14 @@ class _Episode:
     system: str
     message: str
     prompt_ids: list[int]
+    seen_ids: list[int] = field(default_factory=list)
+    """All that the policy sees before its next reply."""
     turns: list[Turn] = field(default_factory=list)
     end: End | None = None
     success: bool = False
     next_ids: tuple[int, ...] = ()
+    sampled: Sampled | None = None
+    """Reply that the environment is answering."""
 
 
 class Rollouts:
@@ -54,7 +75,8 @@ class Rollouts:
         tokens: its chat template.
         spec: environment and limits.
         sampling: how replies are drawn.
-        keep_cache: see ``Engine``.
+        keep_cache: ``False`` reads every conversation anew on each turn: the slow reference. So are
+            models that allow nothing else.
         shaping: what turns are rewarded with; the default is the environment's own reward.
         **env_kwargs: over ``spec.env_kwargs`` (evaluation: another split).
     """
@@ -72,7 +94,9 @@ class Rollouts:
         sections = [spec.protocol.tag(s) for s in spec.protocol.sections]
         tokens.check_tags(tag for s in sections for tag in (f"<{s}>", f"</{s}>"))
         self._policy, self._tokens, self._spec = policy, tokens, spec
-        self._sampling, self._keep_cache = sampling, keep_cache
+        self._sampling = sampling
+        self._keep_cache = keep_cache and keeps_slots(policy)
+        self._pace = Pace()
         self._shaping = shaping or Shaping()
         self._env_kwargs = env_kwargs
         self._envs: list[ChatEnv] = []
@@ -98,33 +122,57 @@ class Rollouts:
             len(seeds) * members trajectories, in order of group, then member.
         """
         episodes = self._open(seeds, members)
-        engine = Engine(self._policy, self._tokens.end_ids, self._tokens.pad_id, self._keep_cache)
+        # drawn for all beforehand: whose reply is sampled when must make no difference
+        shape = (len(episodes), self._spec.max_turns, self._sampling.max_reply_tokens)
+        noise = torch.rand(shape, generator=generator)
+        waiting = deque(n for n, e in enumerate(episodes) if e.end is None)
+        slots = min(self._sampling.slots or len(episodes), len(episodes))
+        engine = self._engine(slots)
+        over, free = len(episodes) - len(waiting), slots
         training = self._policy.training
         self._policy.eval()
-        alive = [e for e in episodes if e.end is None]
-        # members share their prompt, so a group is over before it begins or not at all
-        engine.start([e.prompt_ids for e in alive[::members]], members)
-        while alive:
-            limits = [self._room(length) for length in engine.lengths]
-            noise = torch.rand(len(alive), max(limits), generator=generator)
-            replies = engine.reply(limits, noise, self._sampling.temperature)
-            lengths = engine.lengths
-            for episode, sampled, length in zip(alive, replies, lengths, strict=True):
-                self._play(episode, sampled, length)
-                if on_turn is not None:
-                    on_turn(episode.turns[-1])
-            rows = [r for r, e in enumerate(alive) if e.end is None]
-            alive = [alive[r] for r in rows]
-            prompts = [e.prompt_ids for e in alive]
-            if not self._spec.context_turns:
-                engine.keep(rows)
-                engine.extend(prompts)
-            elif alive:
-                engine.start(prompts)
-            if progress is not None:
-                progress(len(episodes) - len(alive), len(episodes))
+        with Stepper[Stepped](self._pace, self._sampling.env_threads) as stepper:
+            while over < len(episodes):
+                while free and waiting:
+                    self._ask(engine, waiting.popleft(), episodes, noise)
+                    free -= 1
+                for n, sampled in engine.step():
+                    episodes[n].sampled = sampled
+                    reply = self._tokens.decode(sampled.ids)
+                    stepper.begin(n, partial(episodes[n].env.step, reply))
+                stepped = stepper.done(block=not engine.busy)
+                for n, answer in stepped:
+                    self._play(episodes[n], answer)
+                    if on_turn is not None:
+                        on_turn(episodes[n].turns[-1])
+                    if episodes[n].end is None:
+                        self._ask(engine, n, episodes, noise)
+                        continue
+                    engine.release(n)
+                    over, free = over + 1, free + 1
+                if stepped and progress is not None:
+                    progress(over, len(episodes))
         self._policy.train(training)
         return [self._trajectory(e) for e in episodes]
+
+    def _engine(self, slots: int) -> Engine:
+        return make_engine(
+            self._policy,
+            self._tokens.end_ids,
+            self._tokens.pad_id,
+            slots,
+            self._sampling.max_reply_tokens,
+            self._sampling.temperature,
+            self._keep_cache,
+        )
+
+    def _ask(
+        self, engine: Engine, n: int, episodes: Sequence[_Episode], noise: torch.Tensor
+    ) -> None:
+        """Ask for the next reply of episode ``n``."""
+        episode = episodes[n]
+        limit = self._room(len(episode.seen_ids))
+        engine.ask(n, episode.seen_ids, limit, noise[n, len(episode.turns)])
 
     def _open(self, seeds: Sequence[int], members: int) -> list[_Episode]:
         while len(self._envs) < len(seeds) * members:
@@ -135,17 +183,18 @@ class Rollouts:
             seed = int(seeds[group])
             message, info = env.reset(seed=seed, options={"noise_seed": member})
             episode = _Episode(env, seed, group, member, info["system"], message, [])
-            episode.prompt_ids = self._prompt(episode)
-            if self._room(len(episode.prompt_ids)) == 0:
+            self._prompt(episode)
+            if self._room(len(episode.seen_ids)) == 0:
                 episode.end = "out_of_tokens"
             episodes.append(episode)
         return episodes
 
-    def _play(self, episode: _Episode, sampled: Sampled, length: int) -> None:
-        """Take one reply to the environment and prepare the next prompt."""
+    def _play(self, episode: _Episode, answer: Stepped) -> None:
+        """Add a turn, whose reply the environment has answered, and prepare the next prompt."""
+        sampled, protocol = episode.sampled, self._spec.protocol
+        assert sampled is not None
         reply = self._tokens.decode(sampled.ids)
-        protocol = self._spec.protocol
-        message, reward, terminated, truncated, info = episode.env.step(reply)
+        message, reward, terminated, truncated, info = answer
         penalty = self._shaping.penalty(len(sampled.ids))
         episode.turns.append(
             Turn(
@@ -170,17 +219,22 @@ class Rollouts:
         if terminated:
             episode.end = "terminated"
             return
-        episode.prompt_ids = self._prompt(episode)
-        length = len(episode.prompt_ids) + (0 if self._spec.context_turns else length)
-        if truncated or self._room(length) == 0:
+        self._prompt(episode)
+        if truncated or self._room(len(episode.seen_ids)) == 0:
             episode.end = "truncated" if truncated else "out_of_tokens"
-            if length < self._policy.context:
+            if len(episode.seen_ids) < self._policy.context:
                 episode.next_ids = tuple(episode.prompt_ids)
 
-    def _prompt(self, episode: _Episode) -> list[int]:
-        return next_prompt(
-            self._tokens, episode.system, episode.turns, episode.message, self._spec.context_turns
+    def _prompt(self, episode: _Episode) -> None:
+        """Prepare what comes before the episode's next reply."""
+        window = self._spec.context_turns
+        episode.prompt_ids = next_prompt(
+            self._tokens, episode.system, episode.turns, episode.message, window
         )
+        before = []
+        if episode.turns and not window:
+            before = [*episode.seen_ids, *episode.turns[-1].reply_ids]
+        episode.seen_ids = before + episode.prompt_ids
 
     def _room(self, length: int) -> int:
         """Reply tokens that fit after ``length`` tokens."""

@@ -10,7 +10,7 @@ from starpo_kit import parrot_spec, play, rewarded
 
 from starpo_plugin.batch import collate
 from starpo_plugin.config import TrainConfig
-from starpo_plugin.engine import Engine
+from starpo_plugin.engine import keeps_slots
 from starpo_plugin.lora import LoraShape
 from starpo_plugin.policy import Policy
 from starpo_plugin.tokens import ChatTokens
@@ -176,7 +176,7 @@ def test_a_template_that_trims_trims_every_message(tmp_path):
 
 def test_a_sliding_window_is_read_anew(tmp_path):
     gemma = _zoo("gemma2", tmp_path)
-    assert not Engine(gemma, frozenset({1}), 0)._keep_cache
+    assert not keeps_slots(gemma)
     assert gemma.logits(torch.full((1, 32), 1e4)).abs().max() <= 30  # its logits are capped
 
 
