@@ -1,0 +1,385 @@
+"""How fast the trainer plays and learns, and what each of its devices is worth.
+
+    python benchmarks/train_speed.py [--quick] [--json FILE]
+
+Rewrites the results in ``train_speed.md`` and ``train_speed.svg``; with ``--quick`` it only prints
+them, of fewer episodes.
+"""
+
+import argparse
+import json
+import os
+import platform
+import time
+from collections.abc import Callable
+from pathlib import Path
+from statistics import median
+from typing import Any, NamedTuple
+from unittest.mock import patch
+
+import gymnasium as gym
+import torch
+import transformers
+from train_engines import Anew, EachItsPrompt, Generate, InStep, sampling_with, unsorted_batches
+
+from starpo_plugin import update
+from starpo_plugin.batch import collate
+from starpo_plugin.config import TrainConfig
+from starpo_plugin.demo import SETTINGS
+from starpo_plugin.engine import SlotEngine
+from starpo_plugin.policy import Policy
+from starpo_plugin.presets import preset
+from starpo_plugin.rollout import Rollouts, Sampling
+from starpo_plugin.tokens import ChatTokens
+from starpo_plugin.train import start_model
+from starpo_plugin.trajectory import Trajectory
+from starpo_plugin.update import Learner
+
+HERE = Path(__file__).parent
+BEGIN, END = "<!-- begin: train_speed.py writes this -->", "<!-- end -->"
+WAYS: dict[str, Callable[..., Any]] = {
+    "text-envs": SlotEngine,
+    "without refilling (all in step)": InStep,
+    "without group prefill": EachItsPrompt,
+    "without the kept cache": Anew,
+    "transformers' `generate` on each turn": Generate,
+}
+
+
+class Effort(NamedTuple):
+    """How much is measured."""
+
+    groups: int
+    repeats: int
+    turns: tuple[int, ...]
+
+
+FULL = Effort(groups=32, repeats=3, turns=(1, 2, 4, 8, 12, 16))
+QUICK = Effort(groups=4, repeats=1, turns=(1, 3))
+MEMBERS = 4
+
+
+class Played(NamedTuple):
+    """What rollouts cost: seconds of CPU time and by the clock, and what they did."""
+
+    cpu: float
+    wall: float
+    tokens: int
+    steps: int
+    episodes: list[Trajectory]
+
+    @property
+    def rate(self) -> float:
+        """Sampled tokens a second of CPU time."""
+        return self.tokens / self.cpu
+
+
+def config_of(**changes: Any) -> TrainConfig:
+    """Give the demo's settings, without those of its length."""
+    return preset(
+        "starpo_s",
+        env=SETTINGS["--env"],
+        system_template=SETTINGS["--system-template"],
+        user_template=SETTINGS["--user-template"],
+        max_reply_tokens=int(SETTINGS["--max-reply-tokens"]),
+        micro_batch_tokens=int(SETTINGS["--micro-batch-tokens"]),
+        tiny_layers=int(SETTINGS["--tiny-layers"]),
+        mini_batch=int(SETTINGS["--mini-batch"]),
+        **{
+            **{"advantage": "grpo", "grpo_scale": "none", "entropy_coef": 0.0},
+            **{"aggregation": "seq-mean-token-mean", "max_tokens": 2048},
+            **changes,
+        },
+    )
+
+
+def untrained(config: TrainConfig) -> Policy:
+    """Make the demo's model with random weights, whose replies end here and there."""
+    policy = Policy(*start_model(config))
+    with torch.no_grad():
+        policy.model.get_output_embeddings().weight[policy.tokenizer.eos_token_id] *= 1.6
+    return policy
+
+
+def play(
+    policy: Policy,
+    config: TrainConfig,
+    effort: Effort,
+    way: Callable[..., Any] = SlotEngine,
+    repeats: int | None = None,
+) -> Played:
+    """Play the same episodes several times; the run of median CPU time."""
+    tokens = ChatTokens(policy.tokenizer)
+    sampling = Sampling(config.max_reply_tokens, config.max_tokens, config.temperature)
+    rollouts = Rollouts(policy, tokens, config.episodes(), sampling, split="train")
+    runs = []
+    for _ in range(repeats or effort.repeats):
+        engines: list[Any] = []
+        luck = torch.Generator().manual_seed(0)
+        torch.manual_seed(0)
+        with sampling_with(way, engines):
+            cpu, wall = time.process_time(), time.perf_counter()
+            played = rollouts.run(range(effort.groups), MEMBERS, luck)
+            took = time.process_time() - cpu, time.perf_counter() - wall
+        drawn = sum(len(turn.reply_ids) for t in played for turn in t.turns)
+        runs.append(Played(*took, drawn, engines[0].steps, played))
+    return sorted(runs, key=lambda run: run.cpu)[len(runs) // 2]
+
+
+# --- what is measured ---
+
+
+def measure_ways(effort: Effort) -> list[dict[str, Any]]:
+    """Rollouts, each time without one device."""
+    config = config_of()
+    policy = untrained(config)
+    rows = []
+    for name, way in WAYS.items():
+        run = play(policy, config, effort, way)
+        rows.append({"name": name, "tokens_per_s": run.rate, "steps": run.steps, "cpu": run.cpu})
+    config = config_of(context_turns=1)
+    run = play(policy, config, effort)
+    name = "text-envs, each turn a sequence of its own"
+    rows.append({"name": name, "tokens_per_s": run.rate, "steps": run.steps, "cpu": run.cpu})
+    return rows
+
+
+def measure_iteration(effort: Effort) -> list[dict[str, Any]]:
+    """A rollout and its update, with micro-batches of similar length and of any."""
+    config = config_of()
+    policy = untrained(config)
+    run = play(policy, config, effort)
+    batch = collate(run.episodes, 0, config.rewards)
+    rows = []
+    for name, cut in (
+        ("text-envs", update.micro_batches),
+        ("without length bucketing", unsorted_batches),
+    ):
+        seconds = []
+        for _ in range(effort.repeats):
+            optimizer = torch.optim.AdamW(policy.actor_parameters(), lr=0.0)
+            learner = Learner(policy, None, config, optimizer)
+            with patch.object(update, "micro_batches", cut):
+                began = time.process_time()
+                learner.update(batch, torch.Generator().manual_seed(0))
+                seconds.append(time.process_time() - began)
+        rows.append({"name": name, "rollout": run.cpu, "update": median(seconds)})
+    return rows
+
+
+def measure_one_long_reply() -> list[dict[str, Any]]:
+    """63 conversations of five turns of 8 tokens, and one that writes 200 tokens."""
+    policy = untrained(config_of())
+    rows = []
+    for name, kind in (("text-envs", SlotEngine), ("all in step", InStep)):
+        engine = kind(policy, frozenset({0}), 0, 64, 200)
+        luck = torch.rand(64, 5, 200, generator=torch.Generator().manual_seed(0))
+        seen = {c: list(range(40, 80)) for c in range(64)}
+        turns = dict.fromkeys(range(64), 0)
+        over_at = 0
+        for c in range(64):
+            engine.ask(c, seen[c], 8 if c else 200, luck[c, 0])
+        began = time.process_time()
+        while engine.busy:
+            for c, reply in engine.step():
+                turns[c] += 1
+                over_at = engine.steps if c else over_at
+                seen[c] += [*reply.ids, *range(40, 60)]
+                if c and turns[c] < 5:
+                    engine.ask(c, seen[c], 8, luck[c, turns[c]])
+        cpu = time.process_time() - began
+        rows.append({"name": name, "others_over": over_at, "steps": engine.steps, "cpu": cpu})
+    return rows
+
+
+class Slow(gym.Wrapper[Any, Any, Any, Any]):
+    """Takes 100 ms a step, as one does that asks somebody else."""
+
+    def step(self, action: Any) -> Any:
+        """Wait, then step."""
+        time.sleep(0.1)
+        return self.env.step(action)
+
+
+def measure_slow_environments(effort: Effort) -> list[dict[str, Any]]:
+    """By the clock: environments that take 100 ms a step, on threads and in turn."""
+    config = config_of(max_turns=3)
+    policy = untrained(config)
+    spec = config.episodes()
+    rows = []
+    for name, threads in (("on threads", 64), ("in turn", 0)):
+        sampling = Sampling(config.max_reply_tokens, config.max_tokens, env_threads=threads)
+        rollouts = Rollouts(policy, ChatTokens(policy.tokenizer), spec, sampling, split="train")
+        episodes = 2 * effort.groups
+        make = type(spec).make
+
+        def slow(self: Any, make: Any = make, **kwargs: Any) -> Any:
+            return Slow(make(self, **kwargs))
+
+        with patch.object(type(spec), "make", slow):
+            rollouts.run([0], 3, torch.Generator().manual_seed(0))  # so that they are known as slow
+            began = time.perf_counter()
+            played = rollouts.run(range(episodes), 1, torch.Generator().manual_seed(0))
+            wall = time.perf_counter() - began
+        turns = sum(len(t.turns) for t in played)
+        rows.append({"name": name, "episodes": episodes, "env_s": turns * 0.1, "wall": wall})
+    return rows
+
+
+def measure_turns(effort: Effort) -> list[dict[str, Any]]:
+    """Rollouts of more and more turns, with the kept cache and without."""
+    rows = []
+    for turns in effort.turns:
+        config = config_of(max_turns=turns, max_actions=200)
+        policy = untrained(config)
+        small = effort._replace(groups=max(2, effort.groups // 4))
+        kept, anew = (play(policy, config, small, way, repeats=1) for way in (SlotEngine, Anew))
+        rows.append({"turns": turns, "kept": kept.cpu, "anew": anew.cpu, "tokens": kept.tokens})
+    return rows
+
+
+# --- how it is told ---
+
+
+def table(head: str, rows: list[list[str]]) -> str:
+    """Write a table whose first column is words and whose others are numbers."""
+    columns = head.count("|") + 1
+    lines = [f"| {head} |", "|---" + "|---:" * (columns - 1) + "|"]
+    return "\n".join([*lines, *(f"| {' | '.join(row)} |" for row in rows)])
+
+
+def report(results: dict[str, Any]) -> str:
+    """Write the results down."""
+    ways = results["ways"]
+    best = ways[0]["tokens_per_s"]
+    iteration = results["iteration"]
+    whole = [r["rollout"] + r["update"] for r in iteration]
+    return "\n\n".join(
+        [
+            machine(),
+            "### Rollouts",
+            table(
+                "| tokens/s | ours is | decode steps",
+                [
+                    [
+                        r["name"],
+                        f"{r['tokens_per_s']:,.0f}",
+                        f"{best / r['tokens_per_s']:.2f}x",
+                        str(r["steps"]),
+                    ]
+                    for r in ways
+                ],
+            ),
+            "### An iteration",
+            table(
+                "| rollout s | update s | together",
+                [
+                    [r["name"], f"{r['rollout']:.2f}", f"{r['update']:.2f}", f"{w:.2f}"]
+                    for r, w in zip(iteration, whole, strict=True)
+                ],
+            ),
+            "### One long reply in 64",
+            table(
+                "| the others are over at step | of | CPU s",
+                [
+                    [r["name"], str(r["others_over"]), str(r["steps"]), f"{r['cpu']:.2f}"]
+                    for r in results["long_reply"]
+                ],
+            ),
+            "### Environments of 100 ms a step",
+            table(
+                "| episodes | all their steps, s | rollout by the clock, s",
+                [
+                    [r["name"], str(r["episodes"]), f"{r['env_s']:.1f}", f"{r['wall']:.1f}"]
+                    for r in results["slow"]
+                ],
+            ),
+            "### Turns",
+            "![CPU seconds against the number of turns](train_speed.svg)",
+            table(
+                "turns | sampled tokens | kept cache, CPU s | read anew, CPU s",
+                [
+                    [str(r["turns"]), str(r["tokens"]), f"{r['kept']:.2f}", f"{r['anew']:.2f}"]
+                    for r in results["turns"]
+                ],
+            ),
+        ]
+    )
+
+
+def machine() -> str:
+    """Name the machine and the versions."""
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text().splitlines() if info.exists() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return (
+        f"{names[0] if names else platform.processor()}, {os.cpu_count()} cores, one thread used,"
+        f" load average {os.getloadavg()[0]:.1f} at the end; {platform.system()}, Python"
+        f" {platform.python_version()}, torch {torch.__version__}, transformers"
+        f" {transformers.__version__}."
+    )
+
+
+def plot(rows: list[dict[str, Any]]) -> str:
+    """Draw CPU seconds over turns."""
+    width, height, left, bottom = 560, 300, 50, 40
+    most_x, most_y = rows[-1]["turns"], max(max(r["kept"], r["anew"]) for r in rows)
+
+    def at(x: float, y: float) -> tuple[float, float]:
+        across = left + (width - left - 110) * x / most_x
+        return across, height - bottom - (height - bottom - 20) * y / most_y
+
+    parts = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}"'
+        ' font-family="sans-serif" font-size="12">',
+        f'<rect width="{width}" height="{height}" fill="white"/>',
+    ]
+    for part in range(5):
+        y = at(0, most_y * part / 4)[1]
+        parts.append(f'<path d="M{left} {y:.1f}H{width - 110}" stroke="#ddd"/>')
+        label = f"{most_y * part / 4:.1f}"
+        parts.append(f'<text x="{left - 6}" y="{y + 4:.1f}" text-anchor="end">{label}</text>')
+    for row in rows:
+        x = at(row["turns"], 0)[0]
+        place = f'x="{x:.1f}" y="{height - 22}"'
+        parts.append(f'<text {place} text-anchor="middle">{row["turns"]}</text>')
+    for name, key, colour in (("kept cache", "kept", "#0a6"), ("read anew", "anew", "#c40")):
+        points = [at(r["turns"], r[key]) for r in rows]
+        line = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
+        parts.append(f'<polyline points="{line}" fill="none" stroke="{colour}" stroke-width="2"/>')
+        x, y = points[-1]
+        parts.append(f'<text x="{x + 6:.1f}" y="{y + 4:.1f}" fill="{colour}">{name}</text>')
+    title = 'text-anchor="middle">turns of an episode; CPU seconds of the rollout</text>'
+    parts.append(f'<text x="{(width - 60) / 2}" y="{height - 6}" {title}')
+    return "\n".join([*parts, "</svg>", ""])
+
+
+def main() -> None:
+    """Measure and write."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("--quick", action="store_true", help="fewer episodes; rewrites nothing")
+    parser.add_argument("--json", type=Path, help="also write the bare numbers to this file")
+    chosen = parser.parse_args()
+    effort = QUICK if chosen.quick else FULL
+    torch.set_num_threads(1)
+    results = {
+        "ways": measure_ways(effort),
+        "iteration": measure_iteration(effort),
+        "long_reply": measure_one_long_reply(),
+        "slow": measure_slow_environments(effort),
+        "turns": measure_turns(effort),
+    }
+    if chosen.json:
+        chosen.json.write_text(json.dumps(results, indent=1))
+    print(report(results))
+    if not chosen.quick:
+        page = HERE / "train_speed.md"
+        before, _, rest = page.read_text().partition(BEGIN)
+        page.write_text(f"{before}{BEGIN}\n\n{report(results)}\n\n{END}{rest.partition(END)[2]}")
+        (HERE / "train_speed.svg").write_text(plot(results["turns"]))
+
+
+if __name__ == "__main__":
+    main()
