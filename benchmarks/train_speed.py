@@ -97,7 +97,7 @@ def untrained(config: TrainConfig) -> Policy:
     """Make the demo's model with random weights, whose replies end here and there."""
     policy = Policy(*start_model(config))
     with torch.no_grad():
-        policy.model.get_output_embeddings().weight[policy.tokenizer.eos_token_id] *= 1.6
+        policy.model.get_output_embeddings().weight[policy.tokenizer.eos_token_id] *= 3.5
     return policy
 
 

@@ -64,7 +64,8 @@ class _Episode:
     success: bool = False
     next_ids: tuple[int, ...] = ()
     sampled: Sampled | None = None
-    """Reply that the environment is answering."""
+    reply: str = ""
+    """Reply that the environment is answering, and its text."""
 
 
 class Rollouts:
@@ -137,9 +138,9 @@ class Rollouts:
                     self._ask(engine, waiting.popleft(), episodes, noise)
                     free -= 1
                 for n, sampled in engine.step():
-                    episodes[n].sampled = sampled
-                    reply = self._tokens.decode(sampled.ids)
-                    stepper.begin(n, partial(episodes[n].env.step, reply))
+                    episode = episodes[n]
+                    episode.sampled, episode.reply = sampled, self._tokens.decode(sampled.ids)
+                    stepper.begin(n, partial(episode.env.step, episode.reply))
                 stepped = stepper.done(block=not engine.busy)
                 for n, answer in stepped:
                     self._play(episodes[n], answer)
@@ -191,9 +192,8 @@ class Rollouts:
 
     def _play(self, episode: _Episode, answer: Stepped) -> None:
         """Add a turn, whose reply the environment has answered, and prepare the next prompt."""
-        sampled, protocol = episode.sampled, self._spec.protocol
+        sampled, reply, protocol = episode.sampled, episode.reply, self._spec.protocol
         assert sampled is not None
-        reply = self._tokens.decode(sampled.ids)
         message, reward, terminated, truncated, info = answer
         penalty = self._shaping.penalty(len(sampled.ids))
         episode.turns.append(
