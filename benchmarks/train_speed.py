@@ -12,31 +12,30 @@ import os
 import platform
 import time
 from collections.abc import Callable
+from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 from statistics import median
-from typing import Any, NamedTuple
+from typing import Any
 from unittest.mock import patch
 
 import gymnasium as gym
 import torch
+import train_trl
 import transformers
-from train_engines import Anew, EachItsPrompt, Generate, InStep, sampling_with, unsorted_batches
+from train_cases import FULL, QUICK, Effort, config_of, play, untrained
+from train_engines import Anew, EachItsPrompt, Generate, InStep, unsorted_batches
 
 from starpo_plugin import update
 from starpo_plugin.batch import collate
-from starpo_plugin.config import TrainConfig
-from starpo_plugin.demo import SETTINGS
 from starpo_plugin.engine import SlotEngine
-from starpo_plugin.policy import Policy
-from starpo_plugin.presets import preset
 from starpo_plugin.rollout import Rollouts, Sampling
 from starpo_plugin.tokens import ChatTokens
-from starpo_plugin.train import start_model
-from starpo_plugin.trajectory import Trajectory
 from starpo_plugin.update import Learner
 
 HERE = Path(__file__).parent
 BEGIN, END = "<!-- begin: train_speed.py writes this -->", "<!-- end -->"
+TRL = "TRL's `GRPOTrainer` with an environment"
 WAYS: dict[str, Callable[..., Any]] = {
     "text-envs": SlotEngine,
     "without refilling (all in step)": InStep,
@@ -44,86 +43,6 @@ WAYS: dict[str, Callable[..., Any]] = {
     "without the kept cache": Anew,
     "transformers' `generate` on each turn": Generate,
 }
-
-
-class Effort(NamedTuple):
-    """How much is measured."""
-
-    groups: int
-    repeats: int
-    turns: tuple[int, ...]
-
-
-FULL = Effort(groups=32, repeats=3, turns=(1, 2, 4, 8, 12, 16))
-QUICK = Effort(groups=4, repeats=1, turns=(1, 3))
-MEMBERS = 4
-
-
-class Played(NamedTuple):
-    """What rollouts cost: seconds of CPU time and by the clock, and what they did."""
-
-    cpu: float
-    wall: float
-    tokens: int
-    steps: int
-    episodes: list[Trajectory]
-
-    @property
-    def rate(self) -> float:
-        """Sampled tokens a second of CPU time."""
-        return self.tokens / self.cpu
-
-
-def config_of(**changes: Any) -> TrainConfig:
-    """Give the demo's settings, without those of its length."""
-    return preset(
-        "starpo_s",
-        env=SETTINGS["--env"],
-        system_template=SETTINGS["--system-template"],
-        user_template=SETTINGS["--user-template"],
-        max_reply_tokens=int(SETTINGS["--max-reply-tokens"]),
-        micro_batch_tokens=int(SETTINGS["--micro-batch-tokens"]),
-        tiny_layers=int(SETTINGS["--tiny-layers"]),
-        mini_batch=int(SETTINGS["--mini-batch"]),
-        **{
-            **{"advantage": "grpo", "grpo_scale": "none", "entropy_coef": 0.0},
-            **{"aggregation": "seq-mean-token-mean", "max_tokens": 2048},
-            **changes,
-        },
-    )
-
-
-def untrained(config: TrainConfig) -> Policy:
-    """Make the demo's model with random weights, whose replies end here and there."""
-    policy = Policy(*start_model(config))
-    with torch.no_grad():
-        policy.model.get_output_embeddings().weight[policy.tokenizer.eos_token_id] *= 3.5
-    return policy
-
-
-def play(
-    policy: Policy,
-    config: TrainConfig,
-    effort: Effort,
-    way: Callable[..., Any] = SlotEngine,
-    repeats: int | None = None,
-) -> Played:
-    """Play the same episodes several times; the run of median CPU time."""
-    tokens = ChatTokens(policy.tokenizer)
-    sampling = Sampling(config.max_reply_tokens, config.max_tokens, config.temperature)
-    rollouts = Rollouts(policy, tokens, config.episodes(), sampling, split="train")
-    runs = []
-    for _ in range(repeats or effort.repeats):
-        engines: list[Any] = []
-        luck = torch.Generator().manual_seed(0)
-        torch.manual_seed(0)
-        with sampling_with(way, engines):
-            cpu, wall = time.process_time(), time.perf_counter()
-            played = rollouts.run(range(effort.groups), MEMBERS, luck)
-            took = time.process_time() - cpu, time.perf_counter() - wall
-        drawn = sum(len(turn.reply_ids) for t in played for turn in t.turns)
-        runs.append(Played(*took, drawn, engines[0].steps, played))
-    return sorted(runs, key=lambda run: run.cpu)[len(runs) // 2]
 
 
 # --- what is measured ---
@@ -165,6 +84,11 @@ def measure_iteration(effort: Effort) -> list[dict[str, Any]]:
                 seconds.append(time.process_time() - began)
         rows.append({"name": name, "rollout": run.cpu, "update": median(seconds)})
     return rows
+
+
+def measure_trl(effort: Effort) -> dict[str, float]:
+    """TRL's rollouts and iterations; nothing where TRL is not installed."""
+    return train_trl.measure(effort) if find_spec("trl") else {}
 
 
 def measure_one_long_reply() -> list[dict[str, Any]]:
@@ -250,9 +174,12 @@ def table(head: str, rows: list[list[str]]) -> str:
 
 def report(results: dict[str, Any]) -> str:
     """Write the results down."""
-    ways = results["ways"]
+    ways, iteration = list(results["ways"]), list(results["iteration"])
+    if trl := results["trl"]:
+        ways.append({"name": TRL, "tokens_per_s": trl["tokens_per_s"], "steps": "-"})
+        update_s = trl["iteration"] - trl["rollout"]
+        iteration.append({"name": TRL, "rollout": trl["rollout"], "update": update_s})
     best = ways[0]["tokens_per_s"]
-    iteration = results["iteration"]
     whole = [r["rollout"] + r["update"] for r in iteration]
     return "\n\n".join(
         [
@@ -272,9 +199,15 @@ def report(results: dict[str, Any]) -> str:
             ),
             "### An iteration",
             table(
-                "| rollout s | update s | together",
+                "| rollout s | update s | together | ours is",
                 [
-                    [r["name"], f"{r['rollout']:.2f}", f"{r['update']:.2f}", f"{w:.2f}"]
+                    [
+                        r["name"],
+                        f"{r['rollout']:.2f}",
+                        f"{r['update']:.2f}",
+                        f"{w:.2f}",
+                        f"{w / whole[0]:.2f}x",
+                    ]
                     for r, w in zip(iteration, whole, strict=True)
                 ],
             ),
@@ -311,12 +244,13 @@ def machine() -> str:
     """Name the machine and the versions."""
     info = Path("/proc/cpuinfo")
     lines = info.read_text().splitlines() if info.exists() else []
+    trl = f"trl {version('trl')}" if find_spec("trl") else "without TRL, which is not installed"
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     return (
         f"{names[0] if names else platform.processor()}, {os.cpu_count()} cores, one thread used,"
         f" load average {os.getloadavg()[0]:.1f} at the end; {platform.system()}, Python"
         f" {platform.python_version()}, torch {torch.__version__}, transformers"
-        f" {transformers.__version__}."
+        f" {transformers.__version__}, {trl}."
     )
 
 
@@ -367,6 +301,7 @@ def main() -> None:
     results = {
         "ways": measure_ways(effort),
         "iteration": measure_iteration(effort),
+        "trl": measure_trl(effort),
         "long_reply": measure_one_long_reply(),
         "slow": measure_slow_environments(effort),
         "turns": measure_turns(effort),

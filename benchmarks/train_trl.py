@@ -1,18 +1,16 @@
-"""TRL's ``GRPOTrainer`` with an environment, on the episodes of ``train_speed.py``.
+"""TRL's ``GRPOTrainer`` with an environment, on the episodes of ``train_cases.py``.
 
 It needs TRL in an environment of its own (``make bench-train`` makes it). The same model, starts,
 turns and limit of a reply. TRL's environments are tools that a model calls, and an untrained model
 calls none: here every reply is taken for a call, so that each episode has all its turns.
 """
 
-import json
 import tempfile
 import time
 import warnings
 from typing import Any
 
-import torch
-from train_speed import MEMBERS, Effort, config_of, untrained
+from train_cases import MEMBERS, Effort, config_of, untrained
 
 from starpo_plugin.tokens import ChatTokens
 from text_envs.chat import ChatEnv
@@ -59,6 +57,7 @@ class Game:
 def measure(effort: Effort) -> dict[str, float]:
     """CPU seconds of TRL's rollouts and of whole iterations, and the tokens that it sampled."""
     from datasets import Dataset
+    from datasets.table import InMemoryTable
     from trl import GRPOConfig, GRPOTrainer
 
     warnings.simplefilter("ignore")
@@ -75,12 +74,14 @@ def measure(effort: Effort) -> dict[str, float]:
     tokenizer.parse_response = every_reply_is_a_call
     tokenizer.response_template = "set"
     episodes = effort.groups * MEMBERS
+    together = min(CONFIG.mini_batch, episodes)
     rows = [{"prompt": [{"role": "user", "content": ""}], "seed": g} for g in range(effort.groups)]
+    starts = InMemoryTable.from_pylist(rows * (effort.repeats + 1))
     settings = GRPOConfig(
         output_dir=tempfile.mkdtemp(),
-        per_device_train_batch_size=CONFIG.mini_batch,
-        gradient_accumulation_steps=max(1, episodes // CONFIG.mini_batch),
-        steps_per_generation=max(1, episodes // CONFIG.mini_batch),
+        per_device_train_batch_size=together,
+        gradient_accumulation_steps=episodes // together,
+        steps_per_generation=episodes // together,
         num_generations=MEMBERS,
         max_completion_length=CONFIG.max_tokens,
         max_tool_calling_iterations=CONFIG.max_turns - 1,
@@ -100,7 +101,7 @@ def measure(effort: Effort) -> dict[str, float]:
         model=policy.model,
         args=settings,
         processing_class=tokenizer,
-        train_dataset=Dataset.from_list(rows * (effort.repeats + 1)),
+        train_dataset=Dataset(starts, fingerprint="starts"),  # else it is hashed, pickled
         environment_factory=Game,
     )
     # of one reply: TRL's own limit is of an episode's replies together
@@ -138,10 +139,3 @@ def _are_masks(made: Any) -> bool:
         and isinstance(made[0], list)
         and set(map(int, made[0])) == {0, 1}
     )
-
-
-if __name__ == "__main__":
-    import sys
-
-    torch.set_num_threads(1)
-    print(json.dumps(measure(Effort(int(sys.argv[1]), int(sys.argv[2]), ()))))

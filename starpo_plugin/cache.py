@@ -11,7 +11,6 @@ a token is added: with 256 conversations of a tiny model that is three quarters 
 """
 
 from collections.abc import Sequence
-from functools import partial
 from inspect import signature
 from typing import Any
 
@@ -19,6 +18,8 @@ import torch
 from torch import Tensor
 from transformers import Cache
 from transformers.cache_utils import DynamicLayer
+
+from starpo_plugin.policy import Policy
 
 _ROOM = 64
 """Least number of columns that the buffers grow by; they grow by a half if that is more."""
@@ -42,7 +43,7 @@ class SlotCache:
         self._argument = cache_argument(policy_body)
         self._layers: list[_SlotLayer] = []
         # transformers makes a layer when the model first comes to it
-        self._cache = Cache(layer_class_to_replicate=partial(self._new_layer))  # pyright: ignore[reportArgumentType]
+        self._cache = Cache(layer_class_to_replicate=self._new_layer)  # pyright: ignore[reportArgumentType]
         self._lowest = torch.tensor(-torch.inf, dtype=dtype, device=device)
         self._zero = torch.zeros((), dtype=dtype, device=device)
         self._columns = torch.arange(_ROOM, device=device)
@@ -147,3 +148,54 @@ def cache_argument(body: Any) -> str:
     ``past_key_values`` to ``cache``, architecture by architecture.
     """
     return "cache" if "cache" in signature(body.forward).parameters else "past_key_values"
+
+
+def keeps_slots(policy: Policy) -> bool:
+    """Whether a model can be read with a cache whose rows have lengths of their own.
+
+    All layers have to attend to everything: a sliding window counts columns. The attention has to
+    take a mask as a tensor, and positions have to be told by their ids alone.
+    """
+    config = policy.text_config
+    kinds = getattr(config, "layer_types", None)
+    sliding = kinds is None and getattr(config, "sliding_window", None) is not None
+    takes_masks = config._attn_implementation in ("sdpa", "eager")
+    if sliding or set(kinds or ["full_attention"]) != {"full_attention"} or not takes_masks:
+        return False
+    return _agrees(policy)
+
+
+@torch.no_grad()
+def _agrees(policy: Policy) -> bool:
+    """Read two short rows both ways: some architectures take positions from elsewhere (ALiBi)."""
+    training = policy.training
+    policy.eval()
+    body, device = policy.model.base_model, policy.device
+    ids = torch.arange(8, device=device).view(2, 4) % policy.text_config.vocab_size
+    whole = body(input_ids=ids, use_cache=False).last_hidden_state
+    cache = cache_of(policy, 3)
+    parts = []
+    try:
+        # the second row is a token behind, and a row before them is free
+        for row, columns in ((1, [[0, 1]]), (2, [[0]]), (1, [[2], [1]]), (2, [[2]]), (2, [[3]])):
+            places = torch.tensor(columns, device=device)
+            tokens = ids[row - 1 : row - 1 + len(columns)].gather(1, places)
+            parts.append(cache.forward(tokens, row, places, int(places.max()) + 1))
+    except (TypeError, ValueError, RuntimeError, IndexError, AttributeError):
+        return False
+    finally:
+        policy.train(training)
+    expected = [whole[0, :2], whole[1, :1], whole[[0, 1], [2, 1]], whole[1, 2:3], whole[1, 3:4]]
+    found = [p.reshape(-1, p.shape[-1]).float() for p in parts]
+    size = float(whole.abs().mean())
+    return all(
+        float((f - e.float()).abs().mean()) <= 0.02 * size
+        for f, e in zip(found, expected, strict=True)
+    )
+
+
+def cache_of(policy: Policy, rows: int) -> SlotCache:
+    """Make the cache of a model."""
+    return SlotCache(
+        policy.model.base_model, rows, policy.model.dtype, policy.device, policy.context
+    )

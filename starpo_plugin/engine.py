@@ -17,7 +17,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from starpo_plugin.cache import SlotCache
+from starpo_plugin.cache import cache_of
 from starpo_plugin.policy import Policy
 from starpo_plugin.reread import RereadingEngine
 from starpo_plugin.sampler import Sampled, draw
@@ -79,61 +79,11 @@ def make_engine(
         longest_reply: tokens of the longest reply that will be asked for.
         temperature: 0 takes the most likely token.
         keep_cache: whether to keep what was read from turn to turn: not every model allows it
-            (``keeps_slots``). ``False`` reads conversations anew: slow, and right for all.
+            (``cache.keeps_slots``). ``False`` reads conversations anew: slow, and right for all.
     """
     if keep_cache:
         return SlotEngine(policy, end_ids, pad_id, slots, longest_reply, temperature)
     return RereadingEngine(policy, end_ids, pad_id, temperature)
-
-
-def keeps_slots(policy: Policy) -> bool:
-    """Whether a model can be read with a cache whose rows have lengths of their own.
-
-    All layers have to attend to everything: a sliding window counts columns. The attention has to
-    take a mask as a tensor, and positions have to be told by their ids alone.
-    """
-    config = policy.text_config
-    kinds = getattr(config, "layer_types", None)
-    sliding = kinds is None and getattr(config, "sliding_window", None) is not None
-    takes_masks = config._attn_implementation in ("sdpa", "eager")
-    if sliding or set(kinds or ["full_attention"]) != {"full_attention"} or not takes_masks:
-        return False
-    return _agrees(policy)
-
-
-@torch.no_grad()
-def _agrees(policy: Policy) -> bool:
-    """Read two short rows both ways: some architectures take positions from elsewhere (ALiBi)."""
-    training = policy.training
-    policy.eval()
-    body, device = policy.model.base_model, policy.device
-    ids = torch.arange(8, device=device).view(2, 4) % policy.text_config.vocab_size
-    whole = body(input_ids=ids, use_cache=False).last_hidden_state
-    cache = _cache_of(policy, 3)
-    parts = []
-    try:
-        # the second row is a token behind, and a row before them is free
-        for row, columns in ((1, [[0, 1]]), (2, [[0]]), (1, [[2], [1]]), (2, [[2]]), (2, [[3]])):
-            places = torch.tensor(columns, device=device)
-            tokens = ids[row - 1 : row - 1 + len(columns)].gather(1, places)
-            parts.append(cache.forward(tokens, row, places, int(places.max()) + 1))
-    except (TypeError, ValueError, RuntimeError, IndexError, AttributeError):
-        return False
-    finally:
-        policy.train(training)
-    expected = [whole[0, :2], whole[1, :1], whole[[0, 1], [2, 1]], whole[1, 2:3], whole[1, 3:4]]
-    found = [p.reshape(-1, p.shape[-1]).float() for p in parts]
-    size = float(whole.abs().mean())
-    return all(
-        float((f - e.float()).abs().mean()) <= 0.02 * size
-        for f, e in zip(found, expected, strict=True)
-    )
-
-
-def _cache_of(policy: Policy, rows: int) -> SlotCache:
-    return SlotCache(
-        policy.model.base_model, rows, policy.model.dtype, policy.device, policy.context
-    )
 
 
 @dataclass(eq=False)
@@ -176,7 +126,7 @@ class SlotEngine:
         self._replying = 0
         self._asked: list[int] = []  # conversations
         self._ended: list[int] = []  # rows that are no longer replying, among those that are
-        self._cache = _cache_of(policy, slots)
+        self._cache = cache_of(policy, slots)
         # of each row: the next token to be read, its position, tokens drawn, limit, place of its
         # reply in the tensors below
         self._state = torch.zeros(5, slots, dtype=torch.long, device=device)

@@ -8,8 +8,9 @@ from typing import Any
 
 import torch
 
+from starpo_plugin.cache import keeps_slots
 from starpo_plugin.context import next_prompt
-from starpo_plugin.engine import Engine, keeps_slots, make_engine
+from starpo_plugin.engine import Engine, make_engine
 from starpo_plugin.episode import EpisodeSpec
 from starpo_plugin.policy import Policy
 from starpo_plugin.sampler import Sampled

@@ -4,6 +4,7 @@ An ordinary text game takes a tenth of a millisecond a step, less than a thread 
 on the spot. One that turns out to be slow is handed to a thread.
 """
 
+import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
@@ -12,8 +13,7 @@ from typing import Generic, TypeVar
 SLOW_S = 0.02
 """A step that takes longer is slow: several tokens of a small model could have been drawn."""
 _IN_A_ROW = 3
-"""Slow steps, of any environments, after which all are taken for slow; a busy machine alone now and
-then makes one."""
+"""Slow steps, of any environments, after which all are taken for slow."""
 
 T = TypeVar("T")
 
@@ -72,9 +72,9 @@ class Stepper(Generic[T]):
             self._pool = self._pool or ThreadPoolExecutor(self._threads, "environment")
             self._running[self._pool.submit(step)] = env
             return
-        began = time.perf_counter()
+        elapsed = stopwatch()
         self._finished.append((env, step()))
-        self._pace.took(env, time.perf_counter() - began)
+        self._pace.took(env, elapsed())
 
     def done(self, block: bool) -> list[tuple[int, T]]:
         """Fetch the steps that are done since the last call, each with its environment.
@@ -92,3 +92,28 @@ class Stepper(Generic[T]):
             for future in [f for f in self._running if f in ready]:  # in order of their beginning
                 finished.append((self._running.pop(future), future.result()))
         return finished
+
+
+def stopwatch() -> Callable[[], float]:
+    """Start a watch; calling it gives the seconds that this thread has worked or waited since.
+
+    Where the system tells (Linux), those in which it ran something else instead don't count: on a
+    busy machine quick environments would be taken for slow now and then.
+    """
+    clock, work, waits = time.perf_counter(), time.thread_time(), _waits()
+
+    def seconds() -> float:
+        if _waits() == waits:
+            return time.thread_time() - work
+        return time.perf_counter() - clock
+
+    return seconds
+
+
+def _waits() -> float:
+    """How often this thread has waited for something; never twice the same where none can tell."""
+    if sys.platform != "linux":
+        return time.perf_counter()
+    import resource  # only Unix has it
+
+    return resource.getrusage(resource.RUSAGE_THREAD).ru_nvcsw

@@ -101,7 +101,13 @@ def train(config: TrainConfig, watcher: Watcher | None = None, resume: bool = Fa
         run.policy,
         run.tokens,
         config.episodes(),
-        Sampling(config.max_reply_tokens, config.max_tokens, config.temperature),
+        Sampling(
+            config.max_reply_tokens,
+            config.max_tokens,
+            config.temperature,
+            config.slots,
+            config.env_threads,
+        ),
         shaping=shaping(config),
         **parse_args(config.train_args),
     )

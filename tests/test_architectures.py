@@ -9,8 +9,8 @@ from model_zoo import ZOO, load_policy, save_model
 from starpo_kit import parrot_spec, play, rewarded
 
 from starpo_plugin.batch import collate
+from starpo_plugin.cache import keeps_slots
 from starpo_plugin.config import TrainConfig
-from starpo_plugin.engine import keeps_slots
 from starpo_plugin.lora import LoraShape
 from starpo_plugin.policy import Policy
 from starpo_plugin.tokens import ChatTokens
@@ -33,7 +33,7 @@ def policy(name, tmp_path_factory) -> Policy:
 
 @pytest.fixture(scope="module")
 def played(policy):
-    return rewarded(play(policy, SPEC, groups=3, members=3, tokens=600))
+    return rewarded(play(policy, SPEC, groups=3, members=3, seed=3, tokens=600))
 
 
 def _conversation(tokens: ChatTokens, turns=TURNS, system: str = "be brief") -> list[int]:

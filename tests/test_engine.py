@@ -15,7 +15,7 @@ from starpo_plugin.episode import EpisodeSpec
 from starpo_plugin.policy import Policy
 from starpo_plugin.rollout import Rollouts, Sampling
 from starpo_plugin.sampler import Sampled
-from starpo_plugin.stepping import SLOW_S, Pace, Stepper
+from starpo_plugin.stepping import SLOW_S, Pace, Stepper, stopwatch
 from starpo_plugin.tokens import ChatTokens
 from text_envs.chat import ChatProtocol
 
@@ -253,3 +253,13 @@ def test_without_threads_all_is_done_in_turn():
         for env in range(3):
             stepper.begin(env, threading.get_ident)
         assert stepper.done(block=False) == [(0, here), (1, here), (2, here)]
+
+
+def test_a_watch_counts_waiting_and_working():
+    waited = stopwatch()
+    time.sleep(0.03)
+    assert waited() >= 0.03
+    begun, worked = time.thread_time(), stopwatch()
+    while time.thread_time() - begun < 0.03:
+        pass
+    assert worked() >= 0.029

@@ -8,7 +8,7 @@ from starpo_kit import SMALL, parrot_spec, play, small_policy
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from starpo_plugin.batch import collate
-from starpo_plugin.engine import keeps_slots
+from starpo_plugin.cache import keeps_slots
 from starpo_plugin.policy import Policy
 from starpo_plugin.rollout import EpisodeSpec, Rollouts, Sampling
 from starpo_plugin.sampler import draw
