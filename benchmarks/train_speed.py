@@ -10,6 +10,7 @@ import argparse
 import json
 import os
 import platform
+import sys
 import time
 from collections.abc import Callable
 from importlib.metadata import version
@@ -91,7 +92,7 @@ def measure_trl(effort: Effort) -> dict[str, float]:
     return train_trl.measure(effort) if find_spec("trl") else {}
 
 
-def measure_one_long_reply() -> list[dict[str, Any]]:
+def measure_one_long_reply(_: Effort) -> list[dict[str, Any]]:
     """63 conversations of five turns of 8 tokens, and one that writes 200 tokens."""
     policy = untrained(config_of())
     rows = []
@@ -160,6 +161,16 @@ def measure_turns(effort: Effort) -> list[dict[str, Any]]:
         kept, anew = (play(policy, config, small, way, repeats=1) for way in (SlotEngine, Anew))
         rows.append({"turns": turns, "kept": kept.cpu, "anew": anew.cpu, "tokens": kept.tokens})
     return rows
+
+
+PARTS: dict[str, Callable[[Effort], Any]] = {
+    "ways": measure_ways,
+    "iteration": measure_iteration,
+    "trl": measure_trl,
+    "long_reply": measure_one_long_reply,
+    "slow": measure_slow_environments,
+    "turns": measure_turns,
+}
 
 
 # --- how it is told ---
@@ -298,16 +309,12 @@ def main() -> None:
     chosen = parser.parse_args()
     effort = QUICK if chosen.quick else FULL
     torch.set_num_threads(1)
-    results = {
-        "ways": measure_ways(effort),
-        "iteration": measure_iteration(effort),
-        "trl": measure_trl(effort),
-        "long_reply": measure_one_long_reply(),
-        "slow": measure_slow_environments(effort),
-        "turns": measure_turns(effort),
-    }
-    if chosen.json:
-        chosen.json.write_text(json.dumps(results, indent=1))
+    results = {}
+    for name, part in PARTS.items():
+        print(f"{name} ...", file=sys.stderr, flush=True)
+        results[name] = part(effort)
+        if chosen.json:
+            chosen.json.write_text(json.dumps(results, indent=1))
     print(report(results))
     if not chosen.quick:
         page = HERE / "train_speed.md"
