@@ -4,6 +4,7 @@
 PYTHON ?= python3
 VENV ?= .venv
 VENV_BENCH ?= .venv-bench
+VENV_TRAIN ?= .venv-bench-train
 
 # A pip requirement for torch, with pip's own options where needed:
 #   make demo TORCH="torch==2.13.0+cpu"
@@ -14,12 +15,13 @@ TORCH_CPU := torch==2.13.0+cpu
 
 BIN := $(VENV)/bin
 BENCH := $(VENV_BENCH)/bin
+TRAIN := $(VENV_TRAIN)/bin
 
 .NOTPARALLEL:
-.PHONY: help demo test lint types format bench clean FORCE
+.PHONY: help demo test lint types format bench bench-train clean FORCE
 
 help: ## Show this list
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' Makefile | expand -t 14
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' Makefile | expand -t 18
 	@echo
 	@echo 'Variables: PYTHON=python3.12 (which Python), TORCH="torch==2.13.0+cpu" (which torch; see Makefile)'
 
@@ -43,8 +45,11 @@ format: $(VENV)/.installed ## Rewrite the sources in the project's style
 bench: $(VENV_BENCH)/.installed ## Measure the environments beside their peers; rewrites benchmarks/README.md
 	$(BENCH)/python benchmarks/env_speed.py
 
+bench-train: $(VENV_TRAIN)/.installed ## Measure the trainer beside TRL; rewrites benchmarks/train_speed.md
+	OMP_NUM_THREADS=1 $(TRAIN)/python benchmarks/train_speed.py
+
 clean: ## Remove everything that make and the tools made, except runs/
-	rm -rf $(VENV) $(VENV_BENCH) build dist .hypothesis .pytest_cache .ruff_cache
+	rm -rf $(VENV) $(VENV_BENCH) $(VENV_TRAIN) build dist .hypothesis .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 define make_venv
@@ -60,6 +65,9 @@ $(BIN)/python:
 
 $(BENCH)/python:
 	$(call make_venv,$(VENV_BENCH))
+
+$(TRAIN)/python:
+	$(call make_venv,$(VENV_TRAIN))
 
 # Holds the last TORCH that was asked for. Its time changes only with its content, and an empty
 # TORCH changes nothing, so that the environment is installed again only for another torch.
@@ -87,6 +95,13 @@ $(VENV)/.installed: pyproject.toml $(VENV)/.torch | $(BIN)/python
 # A virtual environment of its own: the peers pin versions that nothing else should be held to.
 $(VENV_BENCH)/.installed: pyproject.toml | $(BENCH)/python
 	$(BENCH)/python -m pip install -e '.[render,benchmarks]'
+	@touch $@
+
+# Another one: TRL decides what versions of transformers and accelerate it takes.
+$(VENV_TRAIN)/.installed: pyproject.toml | $(TRAIN)/python
+	@command -v nvidia-smi >/dev/null || $(TRAIN)/python -m pip install "$(or $(TORCH),$(TORCH_CPU))" || \
+	  echo "pip can't find $(or $(TORCH),$(TORCH_CPU)): installing plain torch instead"
+	$(TRAIN)/python -m pip install -e '.[starpo,benchmarks-train]'
 	@touch $@
 
 FORCE:

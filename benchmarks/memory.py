@@ -24,7 +24,7 @@ from transformers import Qwen3Config, Qwen3ForCausalLM
 from starpo_plugin.batch import Batch
 from starpo_plugin.compute import Compute, held
 from starpo_plugin.config import TrainConfig
-from starpo_plugin.engine import Engine
+from starpo_plugin.engine import make_engine
 from starpo_plugin.estimate import estimate
 from starpo_plugin.lora import LoraShape
 from starpo_plugin.policy import Policy
@@ -157,11 +157,12 @@ def _rollout(policy: Policy, case: Case) -> None:
     """Every row to its full length."""
     config = case.config
     prompt = [1] * (config.max_tokens - config.max_reply_tokens)
-    engine = Engine(policy, frozenset(), 0)
-    engine.start([prompt] * config.groups, config.members)
-    rows = config.groups * config.members
-    reply = config.max_reply_tokens
-    engine.reply([reply] * rows, torch.rand(rows, reply, generator=torch.Generator()))
+    rows, reply = config.groups * config.members, config.max_reply_tokens
+    engine = make_engine(policy, frozenset(), 0, rows, reply)
+    for row, noise in enumerate(torch.rand(rows, reply, generator=torch.Generator())):
+        engine.ask(row, prompt, reply, noise)
+    while engine.busy:
+        engine.step()
 
 
 _STEPS: dict[str, Callable[[Policy, Case], None]] = {

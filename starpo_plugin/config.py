@@ -156,6 +156,15 @@ class TrainConfig:
     """Turns of the conversation that the policy sees: 0 for all of them, in one sequence; k for the
     last k, each turn then being a sequence of its own.
     """
+    slots: int = 0
+    """Episodes that are played at once, at most; when one is over the next begins. 0: all of them.
+    Fewer need less memory for keys and values.
+    """
+    env_threads: int = 16
+    """Threads for environments that take over 20 ms a step: they step while the model goes on. The
+    order of what is sampled then depends on the clock, and log-probabilities by rounding errors. 0
+    steps all in turn: the same bits each time.
+    """
 
     # --- algorithm ---
     advantage: str = "gae"
@@ -371,6 +380,8 @@ class TrainConfig:
         for name in ("max_reply_tokens", "micro_batch_tokens", "max_bad_updates"):
             _at_least(self, name, 1)
         for name in ("save_rollouts", "save_tokens", "mi_every", "lora_rank", "context_turns"):
+            _at_least(self, name, 0)
+        for name in ("slots", "env_threads"):
             _at_least(self, name, 0)
         _at_least(self, "mi_samples", 2)
         if self.temperature <= 0:

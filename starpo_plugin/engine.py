@@ -1,196 +1,369 @@
-"""Batched multi-turn sampling with one key-value cache that is kept across turns.
+"""Multi-turn sampling in slots: a reply that ends leaves, and the others go on.
 
-A turn pays for its new tokens only. Rows differ in length, so each chunk of new tokens is
-left-padded and its padding stays behind as holes that the attention mask hides. A group of rollouts
-that share a prompt is prefilled once and then repeated.
+Conversations are asked for replies one by one, whenever they are ready, each at its own length and
+turn. A step draws one token for all that are replying. Rows of the cache are kept in order, so that
+a step works on the first rows alone and copies nothing::
 
-The sampled distribution is softmax(logits / temperature), nothing cut off: what is sampled is what
-is trained.
+    replying | asked, about to be read | waiting for their environment, or free
+
+Of a conversation that is asked again only what is new is read, and of conversations with one and
+the same prompt (the members of a group) a single one.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 
-from starpo_plugin.cache import cache_argument, new_cache
+from starpo_plugin.cache import cache_of
 from starpo_plugin.policy import Policy
+from starpo_plugin.reread import RereadingEngine
+from starpo_plugin.sampler import Sampled, draw
+
+_READ_AT_ONCE = 16384
+"""Tokens, padding included, that are read in one go: bounds the memory that reading takes."""
+_SHARE = 8
+"""Conversations are read when they are at least one of this many: a few rows cost a forward pass
+almost what many do."""
+_PATIENCE = 6
+"""Steps after which they are read however few they are."""
 
 
-@dataclass(frozen=True)
-class Sampled:
-    """One reply: its token ids as drawn and the log-probability of each."""
+class Engine(Protocol):
+    """Samples replies of many conversations."""
 
-    ids: tuple[int, ...]
-    logprobs: tuple[float, ...]
+    @property
+    def busy(self) -> bool:
+        """Whether a reply is being sampled or asked for."""
+        ...
+
+    def ask(self, conversation: int, ids: Sequence[int], limit: int, noise: Tensor) -> None:
+        """Ask for a reply.
+
+        Args:
+            conversation: any number; one reply of it at a time.
+            ids: all that the policy sees before its reply.
+            limit: most tokens of the reply, at least 1.
+            noise: float [at least limit], uniform in [0, 1): token t is drawn with ``noise[t]``,
+                so a reply depends neither on its neighbours nor on when it is sampled.
+        """
+        ...
+
+    def step(self) -> list[tuple[int, Sampled]]:
+        """Sample on; the replies that have ended, each with its conversation."""
+        ...
+
+    def release(self, conversation: int) -> None:
+        """Forget a conversation: it is over."""
+        ...
 
 
-class Engine:
-    """Samples replies for many conversations in step.
-
-    Use: ``start(prompts, repeats)``, then ``reply(...)`` and ``extend(...)`` in turn;
-    ``keep(rows)`` drops conversations that are over. Rows are in order of group, then member.
+def make_engine(
+    policy: Policy,
+    end_ids: frozenset[int],
+    pad_id: int,
+    slots: int,
+    longest_reply: int,
+    temperature: float = 1.0,
+    keep_cache: bool = True,
+) -> Engine:
+    """Make the engine that suits a model.
 
     Args:
-        policy: the model; its weights must not change between ``start`` and the last ``reply``.
+        policy: the model; its weights must not change while the engine is in use.
         end_ids: tokens that end a reply.
         pad_id: any valid token id.
-        keep_cache: ``False`` reads every conversation anew on each turn: the slow reference.
+        slots: conversations that are under way at once, at most.
+        longest_reply: tokens of the longest reply that will be asked for.
+        temperature: 0 takes the most likely token.
+        keep_cache: whether to keep what was read from turn to turn: not every model allows it
+            (``cache.keeps_slots``). ``False`` reads conversations anew: slow, and right for all.
+    """
+    if keep_cache:
+        return SlotEngine(policy, end_ids, pad_id, slots, longest_reply, temperature)
+    return RereadingEngine(policy, end_ids, pad_id, temperature)
+
+
+@dataclass(eq=False)
+class _Row:
+    """What a row of the cache holds."""
+
+    conversation: int
+    replying: bool = False
+    cached: list[int] = field(default_factory=list)
+    """Tokens whose keys and values are in the cache."""
+    ids: list[int] = field(default_factory=list)
+    """All that comes before the reply."""
+    limit: int = 0
+    noise: Tensor | None = None
+    since: int = 0
+    """Step at which it was asked."""
+    offset: int = 0
+    """Its position is this plus the number of the step, while it is replying."""
+
+
+class SlotEngine:
+    """Samples replies with keys and values that stay where they are from turn to turn.
+
+    See ``make_engine`` for the arguments.
     """
 
     def __init__(
-        self, policy: Policy, end_ids: frozenset[int], pad_id: int, keep_cache: bool = True
+        self,
+        policy: Policy,
+        end_ids: frozenset[int],
+        pad_id: int,
+        slots: int,
+        longest_reply: int,
+        temperature: float = 1.0,
     ) -> None:
-        self._policy = policy
-        self._pad_id = pad_id
-        # holes would shift a sliding window, which counts columns: such models are read anew
-        self._keep_cache = keep_cache and not _slides(policy.text_config)
-        self._cache_argument = cache_argument(policy.model.base_model)
-        self._ends = torch.tensor(sorted(end_ids), device=policy.device)
-        self._history: list[list[int]] = []
-        self._pending: list[list[int]] = []
-        self._cache: Any = None
-        self._seen = torch.zeros(0, 0, dtype=torch.long)
+        self._policy, self._pad_id, self._temperature = policy, pad_id, temperature
+        device = policy.device
+        self._rows: list[_Row | None] = [None] * slots
+        self._row_of: dict[int, int] = {}
+        self._replying = 0
+        self._asked: list[int] = []  # conversations
+        self._ended: list[int] = []  # rows that are no longer replying, among those that are
+        self._cache = cache_of(policy, slots)
+        # of each row: the next token to be read, its position, tokens drawn, limit, place of its
+        # reply in the tensors below
+        self._state = torch.zeros(5, slots, dtype=torch.long, device=device)
+        self._noise = torch.zeros(slots, longest_reply, device=device)
+        self._tokens = torch.zeros(slots, longest_reply, dtype=torch.long, device=device)
+        single = torch.promote_types(policy.model.dtype, torch.float32)
+        self._logprobs = torch.zeros(slots, longest_reply, dtype=single, device=device)
+        self._places = list(range(slots))  # free rows of these three
+        self._place_of: dict[int, int] = {}
+        vocabulary = policy.model.get_output_embeddings().weight.shape[0]
+        self._ends = torch.zeros(vocabulary, dtype=torch.bool, device=device)
+        self._ends[sorted(end_ids)] = True
+        self.steps = 0
+        """Tokens that were drawn one after another."""
+        self.row_steps = 0
+        """Tokens that were drawn in all."""
+        self.tokens_read = 0
+        """Prompt tokens that were read."""
 
     @property
-    def lengths(self) -> list[int]:
-        """Tokens of each conversation so far."""
-        return [len(h) for h in self._history]
+    def busy(self) -> bool:
+        """See ``Engine``."""
+        return bool(self._asked) or self._replying > len(self._ended)
+
+    def ask(self, conversation: int, ids: Sequence[int], limit: int, noise: Tensor) -> None:
+        """See ``Engine``. Raises ``ValueError`` if all slots are taken."""
+        if conversation not in self._row_of:
+            if not self._places:
+                raise ValueError(f"all {len(self._rows)} slots are taken: release a conversation")
+            row = next(r for r, held in enumerate(self._rows) if held is None)
+            self._rows[row] = _Row(conversation)
+            self._row_of[conversation] = row
+            self._place_of[conversation] = self._places.pop()
+        row = self._of(self._row_of[conversation])
+        row.ids, row.limit, row.noise, row.since = list(ids), limit, noise[:limit], self.steps
+        self._asked.append(conversation)
+
+    def release(self, conversation: int) -> None:
+        """See ``Engine``."""
+        if conversation in self._row_of:
+            self._rows[self._row_of.pop(conversation)] = None
+            self._places.append(self._place_of.pop(conversation))
 
     @torch.no_grad()
-    def start(self, prompts: Sequence[Sequence[int]], repeats: int = 1) -> None:
-        """Begin ``repeats`` conversations on each prompt, which is prefilled once."""
-        self._history = [list(p) for p in prompts for _ in range(repeats)]
-        self._pending = [[h[-1]] for h in self._history]
-        device = self._policy.device
-        self._cache = new_cache(self._policy.text_config)
-        self._seen = torch.zeros(len(prompts), 0, dtype=torch.long, device=device)
-        if self._keep_cache and any(len(p) > 1 for p in prompts):
-            # the last token stays pending: its logits are what the first draw needs
-            self._feed([list(p[:-1]) for p in prompts])
-            if repeats > 1:
-                self._cache.batch_repeat_interleave(repeats)
-        if repeats > 1:
-            self._seen = self._seen.repeat_interleave(repeats, dim=0)
+    def step(self) -> list[tuple[int, Sampled]]:
+        """See ``Engine``: reads who was asked, then draws one token for each that is replying."""
+        asked = self._due()
+        if asked or self._ended:
+            self._arrange(asked)
+        n = self._replying
+        if not n:
+            return []
+        token, position, drawn, limit, place = self._state[:, :n]
+        hidden = self._cache.forward(
+            token.unsqueeze(1), 0, position.unsqueeze(1), self._furthest + self.steps + 1
+        )
+        cell = place * self._noise.shape[1] + drawn
+        noise = self._noise.view(-1)[cell]
+        chosen, logprob = draw(self._policy.logits(hidden[:, 0]), noise, self._temperature)
+        self._tokens.view(-1)[cell] = chosen
+        self._logprobs.view(-1)[cell] = logprob
+        token.copy_(chosen)
+        self._state[1:3, :n] += 1
+        self.steps += 1
+        self.row_steps += n
+        self._ended = (self._ends[chosen] | (drawn == limit)).nonzero()[:, 0].tolist()
+        return self._collect(self._ended) if self._ended else []
 
-    def extend(self, chunks: Sequence[Sequence[int]]) -> None:
-        """Append a turn's new prompt tokens to every conversation."""
-        for history, pending, chunk in zip(self._history, self._pending, chunks, strict=True):
-            history.extend(chunk)
-            pending.extend(chunk)
+    def _of(self, row: int) -> _Row:
+        held = self._rows[row]
+        assert held is not None
+        return held
 
-    def keep(self, rows: Sequence[int]) -> None:
-        """Keep only these conversations, in this order."""
-        if list(rows) == list(range(len(self._history))):
-            return
-        index = torch.tensor(list(rows), dtype=torch.long, device=self._seen.device)
-        self._history = [self._history[r] for r in rows]
-        self._pending = [self._pending[r] for r in rows]
-        self._seen = self._seen[index]
-        if self._keep_cache:
-            self._cache.batch_select_indices(index)
-
-    @torch.no_grad()
-    def reply(
-        self,
-        max_tokens: Sequence[int],
-        noise: Tensor,
-        temperature: float = 1.0,
-    ) -> list[Sampled]:
-        """Sample one reply for every conversation.
-
-        Args:
-            max_tokens: most tokens of each row's reply; a row with 0 gets an empty one.
-            noise: float [rows, longest reply], uniform in [0, 1): token t of row r is drawn with
-                ``noise[r, t]``, so a row's text does not depend on its neighbours.
-            temperature: 0 takes the most likely token.
-        """
-        device = self._policy.device
-        limits = torch.tensor(list(max_tokens), device=device)
-        longest = int(limits.max()) if len(limits) else 0
-        noise = noise.to(device)
-        open_rows = limits > 0
-        tokens, logprobs, lived = [], [], []
-        if not self._keep_cache:
-            self._forget()
-        chunk = self._pending
-        for t in range(longest):
-            logits = self._feed(chunk) if t == 0 else self._feed_one(tokens[-1], lived[-1])
-            token, logprob = _draw(logits, noise[:, t], temperature)
-            tokens.append(token)
-            logprobs.append(logprob)
-            lived.append(open_rows)
-            open_rows = open_rows & ~torch.isin(token, self._ends) & (t + 1 < limits)
-            if not bool(open_rows.any()):
-                break
-        return self._collect(tokens, logprobs, lived)
-
-    def _collect(
-        self, tokens: list[Tensor], logprobs: list[Tensor], lived: list[Tensor]
-    ) -> list[Sampled]:
-        if not tokens:
-            return [Sampled((), ()) for _ in self._history]
-        ids, logps = torch.stack(tokens, 1).tolist(), torch.stack(logprobs, 1).tolist()
-        counts = torch.stack(lived, 1).sum(1).tolist()
+    def _collect(self, rows: Sequence[int]) -> list[tuple[int, Sampled]]:
+        index = torch.tensor(rows, device=self._state.device)
+        counts, places = self._state[2, index], self._state[4, index]
+        most = int(counts.max())
+        ids = self._tokens[places, :most].tolist()
+        logprobs = self._logprobs[places, :most].tolist()
         replies = []
-        for row, n in enumerate(counts):
-            replies.append(Sampled(tuple(ids[row][:n]), tuple(logps[row][:n])))
-            self._history[row].extend(ids[row][:n])
-            # A token is fed when the next one is drawn: only a row that lived to the last step
-            # has one that the cache has not seen.
-            self._pending[row] = [ids[row][n - 1]] if n == len(tokens) else []
+        for row, n, i, p in zip(rows, counts.tolist(), ids, logprobs, strict=True):
+            held = self._of(row)
+            held.replying = False
+            held.cached = [*held.ids, *i[: n - 1]]  # the last one was drawn and not yet read
+            replies.append((held.conversation, Sampled(tuple(i[:n]), tuple(p[:n]))))
         return replies
 
-    def _feed(self, chunks: Sequence[Sequence[int]]) -> Tensor:
-        """Feed ragged chunks, left-padded; logits [rows, V] after each row's last token."""
+    # --- who is where ---
+
+    def _due(self) -> list[_Row]:
+        """Those asked, if it is time to read them."""
+        asked = [self._of(self._row_of[c]) for c in self._asked]
+        running = self._replying - len(self._ended)
+        if asked and (len(asked) * _SHARE >= running or self.steps - asked[0].since >= _PATIENCE):
+            self._asked = []
+            return asked
+        return []
+
+    def _arrange(self, asked: Sequence[_Row]) -> None:
+        """Bring the rows that reply to the front, those asked behind them, and read these."""
+        ended = set(self._ended)
+        self._ended = []
+        still = [r for r in range(self._replying) if r not in ended]
+        leaders, twins = self._share(asked)
+        others = [self._row_of[row.conversation] for row in asked if row not in leaders]
+        self._move_to([still, [self._row_of[row.conversation] for row in leaders], others])
+        for block in self._blocks(len(still), leaders):
+            self._read(block)
+        self._copy(twins)
+        self._replying = len(still) + len(asked)
+        self._begin(len(still), asked)
+
+    def _share(self, asked: Sequence[_Row]) -> tuple[list[_Row], list[tuple[_Row, _Row]]]:
+        """Who is read; and who, with the same prompt and nothing read of it, has it copied."""
+        leaders: dict[Any, _Row] = {}
+        twins = []
+        for row in asked:
+            kept = _common(row.cached, row.ids[:-1])
+            del row.cached[kept:]
+            if len(row.ids) == kept + 1:
+                continue
+            key = row.conversation if kept else tuple(row.ids[:-1])
+            leader = leaders.setdefault((bool(kept), key), row)
+            if leader is not row:
+                twins.append((leader, row))
+        return list(leaders.values()), twins
+
+    def _move_to(self, blocks: Sequence[Sequence[int]]) -> None:
+        """Permute rows: each block's rows become neighbours, block after block."""
+        order = _order(len(self._rows), blocks)
+        moved = [(source, target) for target, source in enumerate(order) if source != target]
+        if not moved:
+            return
+        held = [(s, t) for s, t in moved if self._rows[s] is not None]
+        lengths = [self._length(s) for s, _ in held]
+        full = [pair for pair, length in zip(held, lengths, strict=True) if length]
+        self._cache.move([s for s, _ in full], [t for _, t in full], max(lengths, default=0))
+        if held:
+            source, target = torch.tensor(held, device=self._state.device).T
+            self._state[:, target] = self._state[:, source]
+        self._rows = [self._rows[source] for source in order]
+        self._row_of = {
+            row.conversation: place for place, row in enumerate(self._rows) if row is not None
+        }
+
+    def _length(self, row: int) -> int:
+        """Columns of a row that are in use."""
+        held = self._of(row)
+        return held.offset + self.steps if held.replying else len(held.cached)
+
+    # --- reading prompts ---
+
+    def _blocks(self, first: int, leaders: Sequence[_Row]) -> Iterable[range]:
+        """Rows from ``first`` on, as many at once as memory allows."""
+        lengths = [
+            len(row.ids) - 1 - len(row.cached)
+            for row in self._rows[first : first + len(leaders)]
+            if row is not None
+        ]
+        begin = widest = 0
+        for end, length in enumerate(lengths):
+            widest = max(widest, length)
+            if end > begin and widest * (end + 1 - begin) > _READ_AT_ONCE:
+                yield range(first + begin, first + end)
+                begin, widest = end, length
+        if lengths:
+            yield range(first + begin, first + len(lengths))
+
+    def _read(self, rows: range) -> None:
+        """Read all of a prompt but its last token, which the next step reads."""
+        held = [self._of(r) for r in rows]
+        chunks = [row.ids[len(row.cached) : -1] for row in held]
         width = max(len(c) for c in chunks)
-        ids = torch.tensor([[self._pad_id] * (width - len(c)) + list(c) for c in chunks])
-        real = torch.tensor([[0] * (width - len(c)) + [1] * len(c) for c in chunks])
-        return self._forward(ids, real)
+        device = self._state.device
+        ids = torch.tensor([c + [self._pad_id] * (width - len(c)) for c in chunks], device=device)
+        start = torch.tensor([len(row.cached) for row in held], device=device)
+        positions = start.unsqueeze(1) + torch.arange(width, device=device)
+        furthest = max(len(row.cached) for row in held) + width
+        self._cache.forward(ids, rows.start, positions, furthest)
+        self.tokens_read += sum(len(c) for c in chunks)
+        for row in held:
+            row.cached = row.ids[:-1]
 
-    def _feed_one(self, token: Tensor, real: Tensor) -> Tensor:
-        return self._forward(token.unsqueeze(1), real.long().unsqueeze(1))
+    def _copy(self, twins: Sequence[tuple[_Row, _Row]]) -> None:
+        pairs = [tuple(self._row_of[row.conversation] for row in twin) for twin in twins]
+        width = max((len(leader.cached) for leader, _ in twins), default=0)
+        self._cache.move([s for s, _ in pairs], [t for _, t in pairs], width)
+        for leader, row in twins:
+            row.cached = list(leader.cached)
 
-    def _forward(self, ids: Tensor, real: Tensor) -> Tensor:
-        device = self._policy.device
-        ids, real = ids.to(device), real.to(device)
-        start = self._seen.sum(1, keepdim=True)
-        self._seen = torch.cat([self._seen, real], dim=1)
-        positions = (start + real.cumsum(1) - 1).clamp_min(0)
-        hidden = self._policy.model.base_model(
-            input_ids=ids,
-            attention_mask=self._seen,
-            position_ids=positions,
-            use_cache=True,
-            **{self._cache_argument: self._cache},
-        ).last_hidden_state
-        return self._policy.logits(hidden[:, -1])
-
-    def _forget(self) -> None:
-        self._cache = new_cache(self._policy.text_config)
-        self._seen = self._seen.new_zeros(len(self._history), 0)
-        self._pending = [list(h) for h in self._history]
-
-
-def _slides(config: Any) -> bool:
-    layers = getattr(config, "layer_types", None)
-    if layers is None:
-        return getattr(config, "sliding_window", None) is not None
-    return "sliding_attention" in layers
+    def _begin(self, first: int, asked: Sequence[_Row]) -> None:
+        """Let those asked reply, from row ``first`` on."""
+        rows = [self._of(r) for r in range(self._replying)]
+        if asked:
+            new = rows[first:]
+            device = self._state.device
+            places = [self._place_of[row.conversation] for row in new]
+            state = [
+                (row.ids[-1], len(row.ids) - 1, 0, row.limit, place)
+                for row, place in zip(new, places, strict=True)
+            ]
+            self._state[:, first : self._replying] = torch.tensor(state, device=device).T
+            noise = torch.zeros(len(new), self._noise.shape[1])
+            for k, row in enumerate(new):
+                if row.noise is not None:
+                    noise[k, : row.limit] = row.noise
+                row.offset = len(row.ids) - 1 - self.steps
+                row.replying = True
+            self._noise[places] = noise.to(device)
+        self._furthest = max((row.offset for row in rows), default=0)
 
 
-def _draw(logits: Tensor, noise: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
-    """Draw a token per row by inverting the cumulative distribution; its log-probability."""
-    if temperature == 0:
-        logp = logits.log_softmax(-1)
-        token = logp.argmax(-1)
-    else:
-        logp = (logits / temperature).log_softmax(-1)
-        cumulative = logp.exp().cumsum(-1)
-        target = noise.to(cumulative.dtype).unsqueeze(-1) * cumulative[:, -1:]
-        # right=True: the first token whose cumulative mass exceeds the target, so one with mass > 0
-        token = torch.searchsorted(cumulative, target, right=True).squeeze(-1)
-        token = token.clamp_max(logits.shape[-1] - 1)
-    return token, logp.gather(-1, token.unsqueeze(-1)).squeeze(-1)
+def _common(a: Sequence[int], b: Sequence[int]) -> int:
+    """Length of what two sequences begin with in common."""
+    n = min(len(a), len(b))
+    if a[:n] == b[:n]:
+        return n
+    return next(i for i in range(n) if a[i] != b[i])
+
+
+def _order(size: int, blocks: Sequence[Sequence[int]]) -> list[int]:
+    """Which row goes to each place, so that blocks come one after another; few rows move."""
+    order: list[int | None] = [None] * size
+    placed: set[int] = set()
+    start = 0
+    for block in blocks:
+        places = range(start, start + len(block))
+        stay = {row for row in block if row in places}
+        moving = iter([row for row in block if row not in stay])
+        for place in places:
+            order[place] = place if place in stay else next(moving)
+        placed.update(block)
+        start += len(block)
+    rest = [row for row in range(size) if row not in placed]
+    for row in rest:
+        if order[row] is None:
+            order[row] = row
+            placed.add(row)
+    moving = iter([row for row in rest if row not in placed])
+    return [next(moving) if row is None else row for row in order]

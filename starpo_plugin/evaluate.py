@@ -53,7 +53,13 @@ class Evaluator:
             policy,
             tokens,
             config.episodes(),
-            Sampling(config.max_reply_tokens, config.max_tokens, config.eval_temperature),
+            Sampling(
+                config.max_reply_tokens,
+                config.max_tokens,
+                config.eval_temperature,
+                config.slots,
+                config.env_threads,
+            ),
             processes=processes,
             **parse_args(config.eval_args),
         )

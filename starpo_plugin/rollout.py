@@ -1,21 +1,25 @@
 """Whole episodes of a policy in Gymnasium environments, as trajectories of sampled tokens."""
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
+from itertools import product
 from typing import Any
 
 import torch
 
-from starpo_plugin.checkpoint import generator_for
+from starpo_plugin.cache import keeps_slots
 from starpo_plugin.context import next_prompt
-from starpo_plugin.engine import Engine, Sampled
+from starpo_plugin.engine import Engine, make_engine
 from starpo_plugin.episode import EpisodeSpec
 from starpo_plugin.facts import frozen
 from starpo_plugin.policy import Policy
 from starpo_plugin.processes import Processes
+from starpo_plugin.sampler import Sampled
 from starpo_plugin.sections import is_unclosed, token_sections
 from starpo_plugin.shaping import Shaping
+from starpo_plugin.stepping import Pace, Stepper
 from starpo_plugin.tokens import ChatTokens
 from starpo_plugin.trajectory import End, Trajectory, Turn
 from text_envs.chat import ChatEnv
@@ -33,6 +37,19 @@ class Sampling:
     max_tokens: int
     """Longest sequence, prompts included; an episode that reaches it ends as ``out_of_tokens``."""
     temperature: float = 1.0
+    slots: int = 0
+    """Episodes that are under way at once, at most; 0 for all. Bounds the memory of their keys and
+    values: when one is over, the next begins.
+    """
+    env_threads: int = 16
+    """Steps of slow environments (over 20 ms) that are under way while the model goes on. Replies
+    then are read in an order that depends on the clock, which changes log-probabilities by rounding
+    errors. 0 steps all in turn: the same bits each time.
+    """
+
+
+Stepped = tuple[Any, Any, bool, bool, dict[str, Any]]
+"""What an environment's step gives."""
 
 
 @dataclass
@@ -46,14 +63,20 @@ class _Episode:
     member: int
     system: str
     message: str
-    prompt_ids: list[int]
-    noise: torch.Generator
+    noise: torch.Tensor
+    """Float [turns, longest reply], uniform in [0, 1): what its tokens are drawn with."""
+    prompt_ids: list[int] = field(default_factory=list)
+    seen_ids: list[int] = field(default_factory=list)
+    """All that the policy sees before its next reply."""
     turns: list[Turn] = field(default_factory=list)
     end: End | None = None
     success: bool = False
     next_ids: tuple[int, ...] = ()
     facts: Any = None
     """What is true now, where replies make claims about it."""
+    sampled: Sampled | None = None
+    reply: str = ""
+    """Reply that the environment is answering, and its text."""
 
 
 class Rollouts:
@@ -64,7 +87,8 @@ class Rollouts:
         tokens: its chat template.
         spec: environment and limits, of groups that are given none.
         sampling: how replies are drawn.
-        keep_cache: see ``Engine``.
+        keep_cache: ``False`` reads every conversation anew on each turn: the slow reference. So are
+            models that allow nothing else.
         shaping: what turns are rewarded with; the default is the environment's own reward.
         processes: among which the groups are shared out; the default is this one alone.
         **env_kwargs: over ``spec.env_kwargs`` (evaluation: another split).
@@ -84,7 +108,9 @@ class Rollouts:
         sections = [spec.protocol.tag(s) for s in spec.protocol.sections]
         tokens.check_tags(tag for s in sections for tag in (f"<{s}>", f"</{s}>"))
         self._policy, self._tokens, self._spec = policy, tokens, spec
-        self._sampling, self._keep_cache = sampling, keep_cache
+        self._sampling = sampling
+        self._keep_cache = keep_cache and keeps_slots(policy)
+        self._pace = Pace()
         self._shaping = shaping or Shaping()
         self._processes = processes or Processes()
         self._env_kwargs = env_kwargs
@@ -105,8 +131,7 @@ class Rollouts:
         Args:
             seeds: environment seeds, one per group.
             members: rollouts per group: one start, each with its own luck.
-            generator: source of the sampler's noise (CPU). Each episode has noise of its own, so
-                that no other episode changes what it says.
+            generator: source of the sampler's noise (CPU).
             progress: called with (episodes over, episodes) of this process after each turn.
             on_turn: called with every turn of this process as soon as it was played.
             specs: what each group plays, where they differ; their replies have the same form.
@@ -115,63 +140,84 @@ class Rollouts:
             len(seeds) * members trajectories, in order of group, then member; in every process all
             of them.
         """
-        luck = int(torch.randint(2**62, (), generator=generator))
-        episodes = self._open(seeds, members, specs or [self._spec] * len(seeds), luck)
+        # drawn for all beforehand: whose reply is sampled when, and by which process, must make no
+        # difference
+        shape = (len(seeds), members, self._spec.max_turns, self._sampling.max_reply_tokens)
+        noise = torch.rand(shape, generator=generator)
+        episodes = self._open(seeds, specs or [self._spec] * len(seeds), noise)
+        training = self._policy.training
+        self._policy.eval()
         with self._processes.whole(self._policy):
-            self._play_all(episodes, members, progress, on_turn)
+            self._play_all(episodes, progress, on_turn)
+        self._policy.train(training)
         return self._processes.gather([self._trajectory(e) for e in episodes])
 
     def _play_all(
         self,
         episodes: Sequence[_Episode],
-        members: int,
         progress: Callable[[int, int], None] | None,
         on_turn: Callable[[Turn], None] | None,
     ) -> None:
-        engine = Engine(self._policy, self._tokens.end_ids, self._tokens.pad_id, self._keep_cache)
-        training = self._policy.training
-        self._policy.eval()
-        alive = [e for e in episodes if e.end is None]
-        # members share their prompt, so a group is over before it begins or not at all
-        engine.start([e.prompt_ids for e in alive[::members]], members)
-        while alive:
-            limits = [self._room(length) for length in engine.lengths]
-            longest = self._sampling.max_reply_tokens
-            noise = torch.stack([torch.rand(longest, generator=e.noise) for e in alive])
-            replies = engine.reply(limits, noise, self._sampling.temperature)
-            lengths = engine.lengths
-            for episode, sampled, length in zip(alive, replies, lengths, strict=True):
-                self._play(episode, sampled, length)
-                if on_turn is not None:
-                    on_turn(episode.turns[-1])
-            rows = [r for r, e in enumerate(alive) if e.end is None]
-            alive = [alive[r] for r in rows]
-            prompts = [e.prompt_ids for e in alive]
-            if not self._spec.context_turns:
-                engine.keep(rows)
-                engine.extend(prompts)
-            elif alive:
-                engine.start(prompts)
-            if progress is not None:
-                progress(len(episodes) - len(alive), len(episodes))
-        self._policy.train(training)
+        waiting = deque(n for n, e in enumerate(episodes) if e.end is None)
+        slots = min(self._sampling.slots or len(episodes), len(episodes))
+        engine = self._engine(slots)
+        over, free = len(episodes) - len(waiting), slots
+        with Stepper[Stepped](self._pace, self._sampling.env_threads) as stepper:
+            while over < len(episodes):
+                while free and waiting:
+                    n = waiting.popleft()
+                    self._ask(engine, n, episodes[n])
+                    free -= 1
+                for n, sampled in engine.step():
+                    episode = episodes[n]
+                    episode.sampled, episode.reply = sampled, self._tokens.decode(sampled.ids)
+                    stepper.begin(n, partial(episode.env.step, episode.reply))
+                stepped = stepper.done(block=not engine.busy)
+                for n, answer in stepped:
+                    self._play(episodes[n], answer)
+                    if on_turn is not None:
+                        on_turn(episodes[n].turns[-1])
+                    if episodes[n].end is None:
+                        self._ask(engine, n, episodes[n])
+                        continue
+                    engine.release(n)
+                    over, free = over + 1, free + 1
+                if stepped and progress is not None:
+                    progress(over, len(episodes))
+
+    def _engine(self, slots: int) -> Engine:
+        return make_engine(
+            self._policy,
+            self._tokens.end_ids,
+            self._tokens.pad_id,
+            slots,
+            self._sampling.max_reply_tokens,
+            self._sampling.temperature,
+            self._keep_cache,
+        )
+
+    def _ask(self, engine: Engine, n: int, episode: _Episode) -> None:
+        """Ask for the next reply of the episode with number ``n``."""
+        limit = self._room(len(episode.seen_ids))
+        engine.ask(n, episode.seen_ids, limit, episode.noise[len(episode.turns)])
 
     def _open(
-        self, seeds: Sequence[int], members: int, specs: Sequence[EpisodeSpec], luck: int
+        self, seeds: Sequence[int], specs: Sequence[EpisodeSpec], noise: torch.Tensor
     ) -> list[_Episode]:
         """Begin the episodes of this process's share of the groups."""
         episodes, taken = [], Counter[str]()
-        pairs = [(g, m) for g in self._processes.part(len(seeds)) for m in range(members)]
+        pairs = product(self._processes.part(len(seeds)), range(noise.shape[1]))
         for group, member in pairs:
             seed, spec = int(seeds[group]), specs[group]
             env = self._env(spec, taken[spec.task])
             taken[spec.task] += 1
             message, info = env.reset(seed=seed, options={"noise_seed": member})
-            noise = generator_for(luck, group, member)
-            episode = _Episode(env, spec, seed, group, member, info["system"], message, [], noise)
+            episode = _Episode(
+                env, spec, seed, group, member, info["system"], message, noise[group, member]
+            )
             episode.facts = self._facts(env)
-            episode.prompt_ids = self._prompt(episode)
-            if self._room(len(episode.prompt_ids)) == 0:
+            self._prompt(episode)
+            if self._room(len(episode.seen_ids)) == 0:
                 episode.end = "out_of_tokens"
             episodes.append(episode)
         return episodes
@@ -188,14 +234,13 @@ class Rollouts:
         game: Any = env.unwrapped
         return frozen(game.facts()) if self._claims and hasattr(game, "facts") else None
 
-    def _play(self, episode: _Episode, sampled: Sampled, length: int) -> None:
-        """Take one reply to the environment and prepare the next prompt."""
-        reply = self._tokens.decode(sampled.ids)
-        protocol = episode.spec.protocol
-        before = episode.facts
-        message, reward, terminated, truncated, info = episode.env.step(reply)
+    def _play(self, episode: _Episode, answer: Stepped) -> None:
+        """Add a turn, whose reply the environment has answered, and prepare the next prompt."""
+        sampled, reply, protocol = episode.sampled, episode.reply, episode.spec.protocol
+        assert sampled is not None
+        message, reward, terminated, truncated, info = answer
         penalty = self._shaping.penalty(len(sampled.ids))
-        episode.facts = self._facts(episode.env)
+        before, episode.facts = episode.facts, self._facts(episode.env)
         told = {} if before is None else {"facts": before, "facts_after": episode.facts}
         episode.turns.append(
             Turn(
@@ -221,17 +266,22 @@ class Rollouts:
         if terminated:
             episode.end = "terminated"
             return
-        episode.prompt_ids = self._prompt(episode)
-        length = len(episode.prompt_ids) + (0 if self._spec.context_turns else length)
-        if truncated or self._room(length) == 0:
+        self._prompt(episode)
+        if truncated or self._room(len(episode.seen_ids)) == 0:
             episode.end = "truncated" if truncated else "out_of_tokens"
-            if length < self._policy.context:
+            if len(episode.seen_ids) < self._policy.context:
                 episode.next_ids = tuple(episode.prompt_ids)
 
-    def _prompt(self, episode: _Episode) -> list[int]:
-        return next_prompt(
-            self._tokens, episode.system, episode.turns, episode.message, self._spec.context_turns
+    def _prompt(self, episode: _Episode) -> None:
+        """Prepare what comes before the episode's next reply."""
+        window = self._spec.context_turns
+        episode.prompt_ids = next_prompt(
+            self._tokens, episode.system, episode.turns, episode.message, window
         )
+        before = []
+        if episode.turns and not window:
+            before = [*episode.seen_ids, *episode.turns[-1].reply_ids]
+        episode.seen_ids = before + episode.prompt_ids
 
     def _room(self, length: int) -> int:
         """Reply tokens that fit after ``length`` tokens."""

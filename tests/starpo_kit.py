@@ -81,12 +81,13 @@ def play(
     reply: int = 12,
     tokens: int = 400,
     temperature: float = 1.0,
+    slots: int = 0,
 ) -> list[Trajectory]:
     rollouts = Rollouts(
         policy,
         ChatTokens(policy.tokenizer),
         spec or parrot_spec(),
-        Sampling(reply, tokens, temperature),
+        Sampling(reply, tokens, temperature, slots),
         keep_cache,
     )
     return rollouts.run(range(groups), members, torch.Generator().manual_seed(seed))

@@ -9,8 +9,8 @@ from model_zoo import ZOO, load_policy, save_model
 from starpo_kit import parrot_spec, play, rewarded
 
 from starpo_plugin.batch import collate
+from starpo_plugin.cache import keeps_slots
 from starpo_plugin.config import TrainConfig
-from starpo_plugin.engine import Engine
 from starpo_plugin.lora import LoraShape
 from starpo_plugin.policy import Policy
 from starpo_plugin.tokens import ChatTokens
@@ -33,7 +33,7 @@ def policy(name, tmp_path_factory) -> Policy:
 
 @pytest.fixture(scope="module")
 def played(policy):
-    return rewarded(play(policy, SPEC, groups=3, members=3, tokens=600))
+    return rewarded(play(policy, SPEC, groups=3, members=3, seed=3, tokens=600))
 
 
 def _conversation(tokens: ChatTokens, turns=TURNS, system: str = "be brief") -> list[int]:
@@ -175,7 +175,7 @@ def test_a_template_that_trims_trims_every_message(tmp_path):
 
 def test_a_sliding_window_is_read_anew(tmp_path):
     gemma = _zoo("gemma2", tmp_path)
-    assert not Engine(gemma, frozenset({1}), 0)._keep_cache
+    assert not keeps_slots(gemma)
     assert gemma.logits(torch.full((1, 32), 1e4)).abs().max() <= 30  # its logits are capped
 
 

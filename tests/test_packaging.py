@@ -16,7 +16,7 @@ PROJECT = PYPROJECT["project"]
 EXTRAS = PROJECT["optional-dependencies"]
 PACKAGES = PYPROJECT["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"]
 MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
-TARGETS = set(re.findall(r"^([a-z]+):", MAKEFILE, re.MULTILINE))
+TARGETS = set(re.findall(r"^([a-z-]+):", MAKEFILE, re.MULTILINE))
 MAX_LINES = 420
 
 # \W stands for the dots, so that this file is not found by its own patterns
@@ -62,7 +62,7 @@ def test_extras():
     assert listed
     # tools of developers, peers with pins of their own, and trackers of which a person has one, if
     # any, are no part of "all"
-    apart = {"all", "dev", "testing", "benchmarks", "wandb", "trackio"}
+    apart = {"all", "dev", "testing", "benchmarks", "benchmarks-train", "wandb", "trackio"}
     assert set(listed[1].split(",")) == set(EXTRAS) - apart
     assert "text-envs[testing]" in EXTRAS["dev"]
 
@@ -81,7 +81,7 @@ def test_extras_that_texts_name_exist():
 
 def make_calls(text: str) -> set[str]:
     """Targets of ``make`` in back quotes, or on a line of its own."""
-    found = re.findall(r"`make ([a-z]+)|^[ $]*make ([a-z]+)(?: [A-Z]+=.*)?$", text, re.MULTILINE)
+    found = re.findall(r"`make ([a-z-]+)|^[ $]*make ([a-z-]+)(?: [A-Z]+=.*)?$", text, re.MULTILINE)
     return {quoted or alone for quoted, alone in found}
 
 

@@ -8,9 +8,10 @@ from starpo_kit import SMALL, parrot_spec, play, small_policy
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from starpo_plugin.batch import collate
-from starpo_plugin.engine import Engine, _draw
+from starpo_plugin.cache import keeps_slots
 from starpo_plugin.policy import Policy
 from starpo_plugin.rollout import EpisodeSpec, Rollouts, Sampling
+from starpo_plugin.sampler import draw
 from starpo_plugin.tokens import ChatTokens
 from text_envs.chat import ChatProtocol
 
@@ -146,16 +147,17 @@ def test_an_architecture_with_a_sliding_window_is_read_anew(policy):
         )
     )
     llama = Policy(model, tokenizer)
+    assert keeps_slots(llama)
     assert _same(play(llama), play(llama, keep_cache=False))
     model.config.layer_types = ["sliding_attention", "full_attention"]
-    assert not Engine(llama, frozenset({1}), 0)._keep_cache
+    assert not keeps_slots(llama)
 
 
 @given(st.floats(0, 1, exclude_max=True), st.integers(0, 2**31))
 def test_a_token_is_drawn_by_its_probability(noise, seed):
     logits = torch.randn(1, 7, generator=torch.Generator().manual_seed(seed)) * 3
     logits[0, 3] = -torch.inf
-    token, logp = _draw(logits, torch.tensor([noise]), 1.0)
+    token, logp = draw(logits, torch.tensor([noise]), 1.0)
     p = logits.softmax(-1)[0]
     before = float(p[: int(token)].sum())
     assert before - 1e-5 <= noise <= before + float(p[int(token)]) + 1e-5
@@ -164,5 +166,5 @@ def test_a_token_is_drawn_by_its_probability(noise, seed):
 
 
 def test_temperature_zero_takes_the_most_likely():
-    token, _ = _draw(torch.tensor([[0.0, 3.0, 1.0]]), torch.tensor([0.99]), 0.0)
+    token, _ = draw(torch.tensor([[0.0, 3.0, 1.0]]), torch.tensor([0.99]), 0.0)
     assert token.tolist() == [1]

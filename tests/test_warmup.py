@@ -17,6 +17,7 @@ from starpo_plugin.tokens import ChatTokens
 from starpo_plugin.train import train
 from starpo_plugin.warmup import (
     Thought,
+    _in_turn,
     _sections,
     as_trajectory,
     demonstrations,
@@ -188,3 +189,17 @@ def test_a_demonstration_is_encoded_as_the_policy_would_sample_it():
         trajectory = as_trajectory(shown, tokens, spec)
         assert [tokens.decode(t.reply_ids) for t in trajectory.turns] == [r for _, r, _ in shown[1]]
         assert all(t.reply_ids[-1] in tokens.end_ids for t in trajectory.turns)
+
+
+def test_environments_take_turns_whoever_makes_them():
+    """Each process makes its share of the numbers; a demonstration is the same in all of them."""
+    names = ("TextSokoban-v0", "TextFrozenLake-v0", "TextBandit-v0")
+    specs = [EpisodeSpec(name) for name in names]
+
+    def made(numbers):
+        return list(_in_turn(specs, numbers, lambda s, n: demonstrations(s, 5, "facts", 2, n)))
+
+    whole = made(range(12))
+    assert made(n for n in range(12) if n % 4 < 2) == [whole[n] for n in (0, 1, 4, 5, 8, 9)]
+    for k, spec in enumerate(specs):
+        assert whole[k::3] == list(demonstrations(spec, 5, "facts", 2, range(4)))
