@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from starpo_plugin.choices import choose
 from starpo_plugin.episode import EpisodeSpec
-from text_envs.chat import FORMATS, ChatProtocol
+from text_envs.chat import ChatProtocol
 
 
 @dataclass(frozen=True)
@@ -345,58 +345,10 @@ class TrainConfig:
 
     def check(self) -> "TrainConfig":
         """Return self. Raises ``ValueError`` that names the field, its value and the choices."""
-        from starpo_plugin.advantages import ADVANTAGES
-        from starpo_plugin.compute import Compute
-        from starpo_plugin.contradictions import refuse_contradictions
-        from starpo_plugin.filters import FILTERS, KEPT_SCALES
-        from starpo_plugin.losses import AGGREGATIONS, KL_FORMS, LOSSES
-        from starpo_plugin.shaping import TURN_REWARDS
+        from starpo_plugin.checks import check
 
-        choices = {
-            "format": FORMATS,
-            "scale_by_kept": KEPT_SCALES,
-            "device": ("auto", "cpu", "cuda"),
-            "tracker": ("tensorboard", "wandb", "trackio", "none"),
-            "old_logprobs": ("recomputed", "sampler"),
-        }
-        functions = {
-            "advantage": ADVANTAGES,
-            "filter": FILTERS,
-            "loss": LOSSES,
-            "kl": KL_FORMS,
-            "aggregation": AGGREGATIONS,
-            "turn_reward": TURN_REWARDS,
-        }
-        for name, known in choices.items():
-            if (value := getattr(self, name)) not in known:
-                raise ValueError(f"{name}={value!r} is not one of {', '.join(known)}")
-        for name, known in functions.items():
-            choose(name, getattr(self, name), known)
-        for name in ("iterations", "groups", "members", "max_turns", "max_actions", "mini_batch"):
-            _at_least(self, name, 1)
-        _at_least(self, "curriculum_window", 1)
-        for name in ("save_every", "eval_every", "eval_episodes", "updates_per_batch", "keep"):
-            _at_least(self, name, 1)
-        for name in ("max_reply_tokens", "micro_batch_tokens", "max_bad_updates"):
-            _at_least(self, name, 1)
-        for name in ("save_rollouts", "save_tokens", "mi_every", "lora_rank", "context_turns"):
-            _at_least(self, name, 0)
-        for name in ("slots", "env_threads"):
-            _at_least(self, name, 0)
-        _at_least(self, "mi_samples", 2)
-        if self.temperature <= 0:
-            raise ValueError(
-                f"temperature={self.temperature} must be above 0: it divides the logits"
-            )
-        self.protocol()
-        Compute.of(self)
-        refuse_contradictions(self)
+        check(self)
         return self
-
-
-def _at_least(config: TrainConfig, name: str, least: int) -> None:
-    if getattr(config, name) < least:
-        raise ValueError(f"{name}={getattr(config, name)} must be at least {least}")
 
 
 def parse_args(pairs: tuple[str, ...]) -> dict[str, Any]:
