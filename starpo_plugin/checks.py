@@ -27,11 +27,15 @@ FUNCTIONS = {
 }
 """Options that also take ``module:function``."""
 LEAST = {
-    0: ("save_rollouts", "save_tokens", "mi_every", "lora_rank", "context_turns", "slots")
-    + ("env_threads",),
-    1: ("iterations", "groups", "members", "max_turns", "max_actions", "mini_batch", "keep")
-    + ("save_every", "eval_every", "eval_episodes", "updates_per_batch", "curriculum_window")
-    + ("max_reply_tokens", "micro_batch_tokens", "max_bad_updates"),
+    0: (
+        *("save_rollouts", "save_tokens", "mi_every", "lora_rank", "context_turns", "slots"),
+        "env_threads",
+    ),
+    1: (
+        *("iterations", "groups", "members", "max_turns", "max_actions", "mini_batch", "keep"),
+        *("save_every", "eval_every", "eval_episodes", "updates_per_batch", "curriculum_window"),
+        *("max_reply_tokens", "micro_batch_tokens", "max_bad_updates"),
+    ),
     2: ("mi_samples",),
 }
 
