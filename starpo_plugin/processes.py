@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 from torch import Tensor
+from torch.nn.utils import parameters_to_vector, vector_to_parameters
 
 from starpo_plugin.batch import Batch, collate, micro_batches
 from starpo_plugin.trajectory import Trajectory, Turn
@@ -123,10 +124,11 @@ class Processes:
         """Sum the gradients that the processes made of their shares; FSDP2 has summed those of
         weights that are sharded.
         """
-        if self.count > 1:
-            for p in parameters:
-                if p.grad is not None and not _is_sharded(p.grad):
-                    p.grad = self.sum(p.grad)
+        if self.count == 1:
+            return
+        grads = [p.grad for p in parameters if p.grad is not None and not _is_sharded(p.grad)]
+        if grads:  # as one tensor: a message takes its time, however little is in it
+            vector_to_parameters(self.sum(parameters_to_vector(grads)), grads)
 
     # --- weights ---
 
