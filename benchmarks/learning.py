@@ -52,6 +52,11 @@ TRAINING: Options = {
     "--critic-lr": "3e-3",
     "--lr-decay": "linear",
     "--entropy-coef": "0",
+    # as in the demo: cheap failures earn nothing by it, long episodes weigh no more than short ones
+    "--grpo-scale": "none",
+    "--aggregation": "seq-mean-token-mean",
+    "--save-tokens": "0",
+    "--save-rollouts": "0",
 }
 
 
@@ -83,8 +88,8 @@ class Size:
     """How much of it."""
 
     seeds: int = 3
-    iterations: int = 60
-    every: int = 15
+    iterations: int = 50
+    every: int = 25
     episodes: int = 512
 
 
@@ -133,7 +138,6 @@ def train(task: Task, preset: str, seed: int, size: Size, folder: Path) -> RunFo
             "--iterations": str(size.iterations),
             "--eval-every": str(size.every),
             "--eval-episodes": str(size.episodes),
-            "--save-rollouts": "0",
         },
     )
     return run

@@ -109,7 +109,8 @@ class Rollouts:
         tokens.check_tags(tag for s in sections for tag in (f"<{s}>", f"</{s}>"))
         self._policy, self._tokens, self._spec = policy, tokens, spec
         self._sampling = sampling
-        self._keep_cache = keep_cache and keeps_slots(policy)
+        self._keep_cache = keep_cache
+        self._slotted: bool | None = None
         self._pace = Pace()
         self._shaping = shaping or Shaping()
         self._processes = processes or Processes()
@@ -186,6 +187,8 @@ class Rollouts:
                     progress(over, len(episodes))
 
     def _engine(self, slots: int) -> Engine:
+        if self._slotted is None:  # asked where the weights are whole
+            self._slotted = self._keep_cache and keeps_slots(self._policy)
         return make_engine(
             self._policy,
             self._tokens.end_ids,
@@ -193,7 +196,7 @@ class Rollouts:
             slots,
             self._sampling.max_reply_tokens,
             self._sampling.temperature,
-            self._keep_cache,
+            self._slotted,
         )
 
     def _ask(self, engine: Engine, n: int, episode: _Episode) -> None:

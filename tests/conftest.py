@@ -1,4 +1,5 @@
 import os
+import signal
 import sys
 
 import pytest
@@ -17,3 +18,11 @@ def one_torch_thread():
     """Where others compute beside us, waiting threads make tiny models ten times slower."""
     if "torch" in sys.modules:
         sys.modules["torch"].set_num_threads(1)
+
+
+@pytest.fixture
+def obeys_ctrl_c():
+    """As in a terminal; a program that was started in the background ignores it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)

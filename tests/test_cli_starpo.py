@@ -207,6 +207,7 @@ def test_a_lengthened_run_equals_one_that_was_long_from_the_start(tmp_path, caps
     assert from_dict(json.loads((short / "config.json").read_text())).iterations == 4
 
 
+@pytest.mark.usefixtures("obeys_ctrl_c")
 def test_ctrl_c_says_how_to_go_on_and_that_works(tmp_path, capsys):
     folder = tmp_path / "r"
 

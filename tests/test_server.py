@@ -302,14 +302,6 @@ def test_the_rest_is_played_after_the_server_died(capsys, path, expected):
     assert play("http://127.0.0.1:9", path) == expected
 
 
-@pytest.fixture
-def obeys_ctrl_c():
-    """As in a terminal; a program that was started in the background ignores it."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
-
-
 @pytest.mark.usefixtures("obeys_ctrl_c")
 def test_ctrl_c_loses_no_episode(capsys, path):
     def interrupt(handler):
