@@ -41,7 +41,8 @@ IMITATING = (
     *PLAYING,
     *("envs", "curriculum", "train_args", "eval_episodes", "eval_temperature"),
     *("model", "tiny_hidden", "tiny_layers", "seed"),
-    *("warmup_updates", "warmup_batch", "warmup_lr", "warmup_thought", "micro_batch_tokens"),
+    *("warmup_updates", "warmup_batch", "warmup_lr", "warmup_thought", "warmup_moves"),
+    "micro_batch_tokens",
 )
 """Fields that imitation takes."""
 
