@@ -34,7 +34,7 @@ SETTINGS = {
     "--micro-batch-tokens": "4096",
     "--tiny-layers": "4",
     # imitation: demonstrations that think of the pushes and play one or two moves a turn
-    "--warmup-updates": "1500",
+    "--warmup-updates": "1350",
     "--warmup-batch": "24",
     "--warmup-moves": "2",
     "--warmup-thought": "subgoals",
@@ -52,9 +52,9 @@ SETTINGS = {
     "--lr-decay": "linear",
     "--entropy-coef": "0",
     "--old-logprobs": "sampler",
-    "--iterations": "150",
-    "--eval-every": "75",
-    "--save-every": "75",
+    "--iterations": "145",
+    "--eval-every": "145",
+    "--save-every": "145",
     "--eval-temperature": "1",
 }
 
