@@ -171,13 +171,13 @@ def test_the_diagonal_is_what_the_sampler_said():
     drawn = sample(played, 99, 10_000, torch.Generator())
     logps, _ = matrix(drawn, lambda batch: scorer.score(batch).logprobs, pad_id=0)
     said = {
-        (t.turns[0].prompt_ids, t.turns[0].reply_ids[1:end]): sum(t.turns[0].logprobs[1:end])
+        (t.turns[0].prompt_ids, t.turns[0].reply_ids[:end]): sum(t.turns[0].logprobs[1:end])
         for t in played
         if (found := span(t.turns[0].sections, "think"))
         for end in found[1:]
     }
     for thought, logp in zip(drawn, logps.diagonal().tolist(), strict=True):
-        assert logp == pytest.approx(said[thought.prompt, thought.ids], abs=1e-4)
+        assert logp == pytest.approx(said[thought.prompt, thought.opening + thought.ids], abs=1e-4)
 
 
 def test_what_an_iteration_reports():

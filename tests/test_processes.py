@@ -130,7 +130,7 @@ def test_two_processes_give_the_numbers_of_one(trained, alone, name):
     numbers = _numbers(one)
     assert len(numbers) == 4
     for ours, theirs in zip(numbers, _numbers(two), strict=True):
-        assert theirs == pytest.approx(ours, rel=1e-3, abs=1e-5)
+        assert theirs == pytest.approx(ours, rel=1e-3, abs=1e-4)
     assert max(r.get("grad_norm", 0.0) for r in numbers) > 0.01
     start, ours, theirs = _weights(one, 0), _weights(one), _weights(two)
     assert ours.keys() == theirs.keys()
