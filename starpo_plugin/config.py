@@ -139,8 +139,8 @@ class TrainConfig:
     turns rather than made anew, which teaches less.
     """
     warmup_moves: int = 0
-    """A demonstration's turn plays from one to this many moves, drawn evenly. 0: always as many as
-    the budget of moves and turns asks for.
+    """A demonstration's turn plays from one to this many moves, each further one with probability
+    1/3. 0: always as many as the budget of moves and turns asks for.
     """
 
     # --- rollout ---

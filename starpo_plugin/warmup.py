@@ -120,21 +120,24 @@ def demonstrations(
     """Demonstrations on levels drawn from ``seed``: those of the given ``numbers``, or endless ones
     from 0 on. One does not depend on the others.
 
-    A turn plays from one to ``moves_per_turn`` moves, drawn evenly; with 0 it always plays as many
-    as the budget of moves and turns asks for.
+    A turn plays from one to ``moves_per_turn`` moves, each further one with probability 1/3; with 0
+    it always plays as many as the budget of moves and turns asks for.
     """
     env = spec.make(**env_kwargs)
     most = min(
         moves_per_turn or -(-spec.max_actions // spec.max_turns),
         spec.protocol.max_actions_per_turn,
     )
-    least = 1 if moves_per_turn else most
     for number in itertools.count() if numbers is None else numbers:
         rng, shown = np.random.default_rng((seed, number)), None
-        pace = partial(rng.integers, least, most + 1)
+        pace = partial(_unhurried, rng, most) if moves_per_turn else lambda: most
         while shown is None:  # a start that the oracle has no plan for gives way to another
             shown = demonstrate(env, int(rng.integers(2**31)), pace, thought)
         yield shown
+
+
+def _unhurried(rng: np.random.Generator, most: int) -> int:
+    return min(most, int(rng.geometric(2 / 3)))
 
 
 def as_trajectory(shown: Demonstration, tokens: ChatTokens, spec: EpisodeSpec) -> Trajectory:
