@@ -130,15 +130,17 @@ class TrainConfig:
     """Demonstrations in an update of the imitation."""
     warmup_lr: float = 3e-3
     """Peak learning rate of the imitation."""
-    warmup_thought: Literal["facts", "plan", "facts and plan", "subgoals"] = "facts"
-    """What a demonstration thinks: facts (what is on the board), plan, facts and plan, or subgoals:
-    facts, then the plan's moves that change more than where the player is (Sokoban's pushes) and
-    where the first is made from. A whole plan that stays in the context is copied in later turns
-    rather than made anew, which teaches less.
+    warmup_thought: Literal["facts", "plan", "facts and plan", "subgoals", "facts and subgoals"] = (
+        "facts"
+    )
+    """What a demonstration thinks: facts (what is on the board), plan, subgoals (the plan's moves
+    that change more than where the player is, in Sokoban the pushes, and where the first is made
+    from), or facts and one of these. A whole plan that stays in the context is copied in later
+    turns rather than made anew, which teaches less.
     """
     warmup_moves: int = 0
-    """A demonstration's turn plays from one to this many moves, drawn evenly. 0: always as many as
-    the budget of moves and turns asks for.
+    """A demonstration's turn plays from one to this many moves, each further one with probability
+    1/3. 0: always as many as the budget of moves and turns asks for.
     """
 
     # --- rollout ---
