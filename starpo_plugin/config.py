@@ -159,8 +159,9 @@ class TrainConfig:
     last k, each turn then being a sequence of its own.
     """
     slots: int = 0
-    """Episodes that are played at once, at most; when one is over the next begins. 0: all of them.
-    Fewer need less memory for keys and values.
+    """Episodes that are played at once, at most; when one is over the next begins. 0: as many as a
+    rollout has, groups x members, also in an evaluation. Fewer need less memory for keys and
+    values; like micro_batch_tokens it changes results by rounding alone.
     """
     env_threads: int = 16
     """Threads for environments that take over 20 ms a step: they step while the model goes on. The
@@ -320,6 +321,10 @@ class TrainConfig:
     def behaviour(self) -> Literal["recomputed", "sampler"]:
         """Where the log-probabilities that ratios are taken to come from."""
         return "sampler" if self.from_data else self.old_logprobs
+
+    def at_once(self, processes: int = 1) -> int:
+        """Episodes that each of so many processes plays at once, at most."""
+        return self.slots or -(-self.groups // processes) * self.members
 
     def protocol(self) -> ChatProtocol:
         """How the model is prompted and read."""

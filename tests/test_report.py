@@ -239,6 +239,49 @@ def test_warnings_are_listed_and_marked_on_their_curve_and_on_success(tmp_path):
     assert "stopped early" in page.text
 
 
+def mixed(path: Path, iterations: int = 40, **changes) -> RunFolder:
+    """A run of two environments, the second with a name that would act."""
+    folder = RunFolder(path)
+    folder.create(TrainConfig(run=str(path), iterations=40, envs=(HOSTILE,), **changes))
+    names = ("Some-v0", HOSTILE)
+    played = [dataclasses.replace(episode(1, "a"), task=n, turns=()) for n in names]
+    played.append(dataclasses.replace(episode(2, "b"), task="Some-v0"))
+    agents = {"random": Score(64, 12, 0.1, 9.0), "oracle": Score(64, 64, 1.0, 4.0)}
+    folder.yardsticks(agents, {"Some-v0": agents, HOSTILE: {"random": agents["random"]}})
+    for i in range(0, iterations + 1, 20):
+        each = {"Some-v0": Score(64, 16 + i, 0.2, 8.0), HOSTILE: Score(64, 8, -0.75, 8.0)}
+        folder.evaluation(i, Score(128, 24 + i, 0.2, 8.0), played, each)
+    return folder
+
+
+def test_several_environments_have_a_table_each(tmp_path):
+    folder = mixed(tmp_path)
+    rows = report.environment_rows(folder)
+    assert list(rows) == ["Some-v0", HOSTILE]
+    assert list(rows["Some-v0"]) == ["random", "before training", "after StarPO", "oracle"]
+    assert list(rows[HOSTILE]) == ["random", "before training", "after StarPO"]
+    assert rows["Some-v0"]["after StarPO"]["success"] == 56 / 64
+    assert rows["Some-v0"]["after StarPO"]["turns"] == 0.5
+    page = read(write_report(folder.path))
+    for words in ("Each environment", "87.5", "-0.75", visible(HOSTILE)):
+        assert words in page.text
+    assert page.tags.count("script") == 1
+    assert "img" not in page.tags
+
+
+@pytest.mark.parametrize("iterations", [0, 20])
+def test_environments_of_a_run_that_goes_on(tmp_path, iterations):
+    rows = report.environment_rows(mixed(tmp_path, iterations, warmup_updates=5))
+    names = ["at iteration 20"] if iterations else []
+    assert list(rows["Some-v0"]) == ["random", "after imitation", *names, "oracle"]
+
+
+def test_one_environment_has_no_table_of_its_own(tmp_path):
+    folder = a_run(tmp_path)
+    assert report.environment_rows(folder) == {}
+    assert "Each environment" not in read(write_report(folder.path)).text
+
+
 def test_the_best_is_named_where_it_beats_the_last(tmp_path):
     folder = a_run(tmp_path, iterations=30)
     folder.evaluation(40, Score(64, 30, 0.2, 8.0), [])
