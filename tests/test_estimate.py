@@ -6,6 +6,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
+from xml.etree import ElementTree
 
 import pytest
 import torch
@@ -40,7 +41,9 @@ def benchmark(name: str) -> ModuleType:
     assert spec is not None
     assert spec.loader is not None
     module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(ROOT / "benchmarks")
+        spec.loader.exec_module(module)
     return module
 
 
@@ -175,6 +178,17 @@ def test_the_page_on_hardware_is_what_the_estimate_says():
     page = hardware.PAGE.read_text()
     assert page == hardware.filled(page), "python benchmarks/hardware.py writes it anew"
     assert _train_options(hardware.FLAGS.split()) == (hardware.LEAN, False)
+
+
+def test_the_page_and_picture_of_memory_are_of_the_numbers():
+    memory = benchmark("memory")
+    results = json.loads(memory.NUMBERS.read_text())
+    for suffix, drawn in ((".md", memory.page(results)), (".svg", memory.picture(results))):
+        path = memory.NUMBERS.with_suffix(suffix)
+        assert path.read_text() == drawn, "python benchmarks/memory.py --draw writes it anew"
+    picture = memory.picture({"logits": [{"tokens": 1, "ours": 1, "whole": 3e9}] * 2})
+    assert ElementTree.fromstring(picture).tag.endswith("svg")
+    assert "every position" in picture
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads a process's peak from /proc")
