@@ -34,7 +34,7 @@ SETTINGS = {
     "--micro-batch-tokens": "4096",
     "--tiny-layers": "4",
     # imitation: demonstrations that think of the pushes and play one move a turn, now and then two
-    "--warmup-updates": "2000",
+    "--warmup-updates": "1800",
     "--warmup-batch": "24",
     "--warmup-moves": "2",
     "--warmup-thought": "subgoals",
@@ -52,9 +52,9 @@ SETTINGS = {
     "--lr-decay": "linear",
     "--entropy-coef": "0",
     "--old-logprobs": "sampler",
-    "--iterations": "150",
-    "--eval-every": "150",
-    "--save-every": "150",
+    "--iterations": "110",
+    "--eval-every": "110",
+    "--save-every": "110",
     "--eval-temperature": "1",
 }
 
