@@ -53,7 +53,7 @@ SETTINGS = {
     "--entropy-coef": "0",
     "--old-logprobs": "sampler",
     "--iterations": "110",
-    "--eval-every": "110",
+    "--eval-every": "55",
     "--save-every": "110",
     "--eval-temperature": "1",
 }
