@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from text_envs.game import Game, Outcome
+from text_envs.game import Game, Outcome, new
 from text_envs.games.countdown_search import draw_expression, draw_puzzle, find_expression
 from text_envs.games.expressions import (
     MAX_EXPRESSION,
@@ -157,7 +157,7 @@ class Countdown(Game[CountdownState]):
                 f" {self.targets[0]} to {self.targets[1]} and operations={self.operations!r};"
                 " allow more numbers, targets or operations"
             )
-        return CountdownState(*puzzle, self.tries)
+        return new(CountdownState, (*puzzle, self.tries, ()))
 
     def legal(self, state: CountdownState) -> None:
         """Expressions can't be listed."""
@@ -169,31 +169,38 @@ class Countdown(Game[CountdownState]):
         numbers, target, left, tried = state
         value, paid = _reading(move).value, FORM_REWARD if tried else 0.0
         if value == (target, 1):
-            after = CountdownState(numbers, target, 0, (*tried, move))
-            return Outcome(after, 1.0 - paid, True, True, f"{move} = {target}, the target.")
-        after = CountdownState(numbers, target, left - 1, (*tried, move))
+            after = new(CountdownState, (numbers, target, 0, (*tried, move)))
+            note = f"{move} = {target}, the target."
+            return new(Outcome, (after, 1.0 - paid, True, True, note))
+        after = new(CountdownState, (numbers, target, left - 1, (*tried, move)))
         note = f"{move} = {write_value(value)}, not {target}."
-        return Outcome(after, FORM_REWARD - paid, left == 1, False, note)
+        return new(Outcome, (after, FORM_REWARD - paid, left == 1, False, note))
 
     def text(self, state: CountdownState) -> str:
         """Give the numbers, the target, the tries left and what was tried."""
         numbers, target, left, tried = state
+        text = f"{_heading(numbers, target)}{left}"
+        if not tried:
+            return text
         lines = [f"\n{e} = {write_value(_reading(e).value)}" for e in tried]
-        return f"{_heading(numbers, target)}{left}{''.join(lines)}"
+        return text + "".join(lines)
 
     def parse(self, state: CountdownState, text: str) -> str | None:
         """Read an expression over the given numbers; its canonical form has one space around an
         operation and none elsewhere.
         """
         reading = read_expression(text)
-        if reading is None or not reading.operations <= self._allowed or state.left == 0:
+        if reading is None or state.left == 0:
+            return None
+        canonical, used, operations, _ = reading
+        if not operations <= self._allowed:
             return None
         unused = list(state.numbers)
-        for number in reading.numbers:
+        for number in used:
             if number not in unused:
                 return None
             unused.remove(number)
-        return None if unused and self.use_all else reading.text
+        return None if unused and self.use_all else canonical
 
     def facts(self, state: CountdownState) -> dict[str, Any]:
         """Give ``numbers``, ``target``, ``tries_left``, ``tried`` and the ``values`` of these."""

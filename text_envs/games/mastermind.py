@@ -57,8 +57,8 @@ class MastermindState(NamedTuple):
     over: bool = False
     """The code is found, or no guess is left."""
     told: str = ""
-    """What ``history`` says, a line for each guess, kept so that nobody has to write it again. Empty
-    before the first guess.
+    """What ``history`` says, a line for each guess, kept so that nobody has to write it again.
+    Empty before the first guess.
     """
 
 
