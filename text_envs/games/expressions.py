@@ -1,8 +1,9 @@
 """Arithmetic expressions: whole numbers, ``+ - * /``, parentheses, and exact rational values.
 
-A reader of our own: what stands around the numbers of a text says which operations to carry out and
-in which order, in one pass over at most ``MAX_SOURCE`` characters, with stacks in place of recursion.
-Nothing is executed, and no text takes long. Most expressions have a shape that was met before.
+A reader of our own: what stands around the numbers of a text says which operations to carry out
+and in which order, in one pass over at most ``MAX_SOURCE`` characters, with stacks in place of
+recursion. Nothing is executed, and no text takes long. Most expressions have a shape that was met
+before.
 """
 
 import re
