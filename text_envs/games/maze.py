@@ -281,8 +281,10 @@ class Maze(Game[MazeState]):
             far = cells
             if moves < self.min_solution:
                 near = cells
-        exits, last = far & ~near, len(board) - 1
-        return [cell for cell in maze.cells if exits >> last - cell & 1]
+            if cells == maze.everywhere:
+                break
+        exits = bin(far & ~near)[2:].zfill(len(board))
+        return [cell for cell in maze.cells if exits[cell] == "1"]
 
     def _read(self, number: int, lines: list[str]) -> MazeState:
         rows = [line.replace(" ", ".") for line in lines]

@@ -31,6 +31,8 @@ class Grid(NamedTuple):
     """Place between two cells -> these cells."""
     around: dict[int, tuple[int, ...]]
     """Cell -> the places between it and its neighbours."""
+    everywhere: int
+    """All cells, as the bits of one integer: the board's first place the highest."""
 
 
 @lru_cache(maxsize=64)
@@ -45,7 +47,8 @@ def grid(rows: int, cols: int) -> Grid:
     walled = bytearray(b"\n".join([row] * (2 * rows + 1)))
     for cell in cells:
         walled[cell] = OPEN
-    return Grid(stride, bytes(walled), cells, walls, around)
+    everywhere = sum(1 << len(walled) - 1 - cell for cell in cells)
+    return Grid(stride, bytes(walled), cells, walls, around, everywhere)
 
 
 def steps(stride: int) -> tuple[int, int, int, int]:
@@ -137,7 +140,7 @@ def _join(board: bytearray, maze: Grid, places: Iterable[int], group: dict[int, 
     """Open every place between two cells that no way joins yet; ``group`` leads from each cell to
     the one that stands for all that it is joined with.
     """
-    walls = maze.walls
+    walls, apart = maze.walls, len(group) - 1
     for place in places:
         one, other = walls[place]
         while one != (above := group[one]):
@@ -147,6 +150,9 @@ def _join(board: bytearray, maze: Grid, places: Iterable[int], group: dict[int, 
         if one != other:
             group[one] = other
             board[place] = OPEN
+            apart -= 1
+            if not apart:
+                return
 
 
 # --- walking ---
