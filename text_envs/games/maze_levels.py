@@ -31,8 +31,6 @@ class Grid(NamedTuple):
     """Place between two cells -> these cells."""
     around: dict[int, tuple[int, ...]]
     """Cell -> the places between it and its neighbours."""
-    everywhere: int
-    """All cells, as the bits of one integer: the board's first place the highest."""
 
 
 @lru_cache(maxsize=64)
@@ -47,8 +45,7 @@ def grid(rows: int, cols: int) -> Grid:
     walled = bytearray(b"\n".join([row] * (2 * rows + 1)))
     for cell in cells:
         walled[cell] = OPEN
-    everywhere = sum(1 << len(walled) - 1 - cell for cell in cells)
-    return Grid(stride, bytes(walled), cells, walls, around, everywhere)
+    return Grid(stride, bytes(walled), cells, walls, around)
 
 
 def steps(stride: int) -> tuple[int, int, int, int]:
@@ -165,7 +162,7 @@ def within(board: bytes, stride: int, player: int, heading: int) -> Iterator[int
     from the player, all cells with one heading at once.
     """
     free = int(board.translate(_FREE), 2)
-    open_north, open_south = free >> stride, free << stride
+    open_north, open_south, two_rows = free >> stride, free << stride, 2 * stride
     open_east, open_west = free << 1, free >> 1
     start = 1 << len(board) - 1 - player
     now = tuple(start if heading == facing else 0 for facing in range(4))
@@ -175,9 +172,9 @@ def within(board: bytes, stride: int, player: int, heading: int) -> Iterator[int
         yield north | east | south | west
         sideways, upright = east | west, north | south
         now = (
-            north | sideways | (north & open_north) << 2 * stride,
+            north | sideways | (north & open_north) << two_rows,
             east | upright | (east & open_east) >> 2,
-            south | sideways | (south & open_south) >> 2 * stride,
+            south | sideways | (south & open_south) >> two_rows,
             west | upright | (west & open_west) << 2,
         )
 
