@@ -211,7 +211,7 @@ STEPS = _registered(
                 *_ours("TextCountdown-v0", solved=True),
                 Contestant("TextArena (two numbers a move)", "raw", textarena.countdown),
             ],
-            copies=256,
+            copies=64,
             limit="a move of ours is an expression, 2.3 operations on average, read from free text;"
             " one of TextArena's is two places and one operation",
             reset_limit="TextArena's puzzle is always the same; ours is drawn from 17 numbers of"

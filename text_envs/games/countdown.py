@@ -17,7 +17,6 @@ missing the target first, a game pays 1 in all if it is won, whatever the number
 """
 
 import re
-from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -179,7 +178,7 @@ class Countdown(Game[CountdownState]):
     def text(self, state: CountdownState) -> str:
         """Give the numbers, the target, the tries left and what was tried."""
         numbers, target, left, tried = state
-        text = f"{_heading(numbers, target)}{left}"
+        text = _HEADINGS[len(numbers)] % (*numbers, target, left)
         if not tried:
             return text
         lines = [f"\n{e} = {write_value(_reading(e).value)}" for e in tried]
@@ -290,9 +289,11 @@ class Countdown(Game[CountdownState]):
 _LEVEL = re.compile(r"([0-9]{1,6}(?: +[0-9]{1,6})*) *-> *([0-9]{1,6})")
 
 
-@lru_cache(maxsize=1024)
-def _heading(numbers: tuple[int, ...], target: int) -> str:
-    return f"Numbers: {', '.join(map(str, numbers))}\nTarget: {target}\nTries left: "
+_HEADINGS = [
+    f"Numbers: {', '.join(['%d'] * count)}\nTarget: %d\nTries left: %d"
+    for count in range(MAX_NUMBERS + 1)
+]
+"""Filled in by the numbers, the target and the tries left."""
 
 
 def _reading(move: str) -> Expression:

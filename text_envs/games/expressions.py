@@ -7,8 +7,11 @@ before.
 """
 
 import re
+from collections.abc import Callable
+from fractions import Fraction
 from functools import lru_cache
 from math import gcd
+from operator import add, mul, sub
 from typing import NamedTuple
 
 from text_envs.game import new
@@ -58,17 +61,20 @@ def _read(text: str) -> Expression | None:
     shape = _shape(tuple(parts[::2]))
     if shape is None:
         return None
-    numbers = tuple(map(int, written))
-    values: list[Value] = [(number, 1) for number in numbers]
-    for operation, left, right in shape.steps:
-        value = combine(operation, values[left], values[right])
-        if value is None:
-            return None
-        values.append(value)
     canonical = shape.form % written
     if len(canonical) > MAX_EXPRESSION:
         return None
-    return new(Expression, (canonical, numbers, shape.operations, values[-1]))
+    numbers = tuple(map(int, written))
+    values: list[int | Fraction] = [*numbers]
+    try:
+        for carry_out, left, right in shape.steps:
+            values.append(carry_out(values[left], values[right]))
+    except ZeroDivisionError:
+        return None
+    value = values[-1]
+    return new(
+        Expression, (canonical, numbers, shape.operations, (value.numerator, value.denominator))
+    )
 
 
 class Shape(NamedTuple):
@@ -77,8 +83,8 @@ class Shape(NamedTuple):
     form: str
     """Canonical, with ``%s`` for each number."""
     operations: frozenset[str]
-    steps: tuple[tuple[str, int, int], ...]
-    """(operation, left, right), in the order in which they are carried out: where its two values
+    steps: tuple[tuple[Callable[..., int | Fraction], int, int], ...]
+    """(function, left, right), in the order in which they are carried out: where its two values
     stand, among the numbers and, behind these, the results of the steps before. The last result is
     the value of the expression.
     """
@@ -120,7 +126,23 @@ def _shape(between: tuple[str, ...]) -> Shape | None:
     if depth:
         return None
     _settle(places, pending, steps, last, 1)
-    return Shape(form, frozenset(operation for operation, _, _ in steps), tuple(steps))
+    carried_out = tuple((_CARRIED_OUT[operation], left, right) for operation, left, right in steps)
+    return Shape(form, frozenset(operation for operation, _, _ in steps), carried_out)
+
+
+def _divided(left: int | Fraction, right: int | Fraction) -> int | Fraction:
+    """Divide exactly; whole where it comes out even, as nearly all do."""
+    if type(left) is type(right) is int and left % right == 0:
+        return left // right
+    return Fraction(left) / right
+
+
+_CARRIED_OUT: dict[str, Callable[..., int | Fraction]] = {
+    "+": add,
+    "-": sub,
+    "*": mul,
+    "/": _divided,
+}
 
 
 def _settle(

@@ -127,14 +127,18 @@ class Twenty48(Game[Twenty48State]):
         self.max_text = size * size * (self._wide + 1) - 1
         self.rules = self._rules(symbols is not None)
         self._empty = bytes(size * size)
+        self._form = "\n".join([" ".join(["%s"] * size)] * size)
 
     # --- the game ---
 
     def initial(self, rng: np.random.Generator) -> Twenty48State:
         """Put two new tiles on an empty board."""
         first, second = rng.random(2).tolist()
-        board = _with_new_tile(_with_new_tile(self._empty, first), second)
-        return new(Twenty48State, (board, self.size))
+        board = bytearray(self._empty)
+        share = first * len(board)
+        at = int(share)
+        board[at] = 2 if share - at < FOUR else 1
+        return new(Twenty48State, (_with_new_tile(bytes(board), second), self.size))
 
     def legal(self, state: Twenty48State) -> tuple[str, ...]:
         """All four moves, none once the target is there or nothing can be shifted."""
@@ -162,8 +166,8 @@ class Twenty48(Game[Twenty48State]):
 
     def text(self, state: Twenty48State) -> str:
         """Give the board, a row a line."""
-        board, cells = state.board, self._cells
-        return "\n".join([_written(board[row], cells) for row in _rows(state.size)])
+        cells = self._cells
+        return self._form % tuple([cells[k] for k in state.board])
 
     def facts(self, state: Twenty48State) -> dict[str, Any]:
         """Give every row as a list of numbers, 0 for an empty cell: ``row 0``, ...; ``best_tile``
@@ -314,11 +318,6 @@ def _stuck(board: bytes, size: int) -> bool:
         for line in (board[_rows(size)[k]], board[k::size])
         for i in range(size - 1)
     )
-
-
-@lru_cache(maxsize=1 << 16)
-def _written(line: bytes, cells: tuple[str, ...]) -> str:
-    return " ".join([cells[k] for k in line])
 
 
 def _checked(symbols: Sequence[str], target: int) -> tuple[str, ...]:
