@@ -214,8 +214,8 @@ STEPS = _registered(
             copies=64,
             limit="a move of ours is an expression, 2.3 operations on average, read from free text;"
             " one of TextArena's is two places and one operation",
-            reset_limit="TextArena's puzzle is always the same; ours is drawn from 17 numbers of"
-            " NumPy's generator, twice on average, until its target is in range",
+            reset_limit="TextArena's puzzle is always the same; ours is drawn from 16 numbers of"
+            " NumPy's generator, 1.3 times on average, until its target is in range",
         ),
     ]
 )

@@ -7,11 +7,8 @@ before.
 """
 
 import re
-from collections.abc import Callable
-from fractions import Fraction
 from functools import lru_cache
 from math import gcd
-from operator import add, mul, sub
 from typing import NamedTuple
 
 from text_envs.game import new
@@ -43,6 +40,8 @@ class Expression(NamedTuple):
     """Every number in it, as often as it is there, from left to right."""
     operations: frozenset[str]
     value: Value
+    equation: str
+    """The expression and its value: ``8 / 3 = 8/3``."""
 
 
 def read_expression(text: str) -> Expression | None:
@@ -65,16 +64,37 @@ def _read(text: str) -> Expression | None:
     if len(canonical) > MAX_EXPRESSION:
         return None
     numbers = tuple(map(int, written))
-    values: list[int | Fraction] = [*numbers]
-    try:
-        for carry_out, left, right in shape.steps:
-            values.append(carry_out(values[left], values[right]))
-    except ZeroDivisionError:
-        return None
-    value = values[-1]
-    return new(
-        Expression, (canonical, numbers, shape.operations, (value.numerator, value.denominator))
-    )
+    values = [*numbers]
+    for operation, left, right in shape.steps:
+        one, other = values[left], values[right]
+        if operation == "+":
+            values.append(one + other)
+        elif operation == "-":
+            values.append(one - other)
+        elif operation == "*":
+            values.append(one * other)
+        elif other and one % other == 0:
+            values.append(one // other)
+        else:
+            value = _exactly(shape, numbers)
+            if value is None:
+                return None
+            break
+    else:
+        value = values[-1], 1
+    equation = f"{canonical} = {write_value(value)}"
+    return new(Expression, (canonical, numbers, shape.operations, value, equation))
+
+
+def _exactly(shape: "Shape", numbers: tuple[int, ...]) -> Value | None:
+    """Work it out in rationals, several times as slow; ``None``: a division by zero."""
+    values: list[Value] = [(number, 1) for number in numbers]
+    for operation, left, right in shape.steps:
+        value = combine(operation, values[left], values[right])
+        if value is None:
+            return None
+        values.append(value)
+    return values[-1]
 
 
 class Shape(NamedTuple):
@@ -83,8 +103,8 @@ class Shape(NamedTuple):
     form: str
     """Canonical, with ``%s`` for each number."""
     operations: frozenset[str]
-    steps: tuple[tuple[Callable[..., int | Fraction], int, int], ...]
-    """(function, left, right), in the order in which they are carried out: where its two values
+    steps: tuple[tuple[str, int, int], ...]
+    """(operation, left, right), in the order in which they are carried out: where its two values
     stand, among the numbers and, behind these, the results of the steps before. The last result is
     the value of the expression.
     """
@@ -126,23 +146,7 @@ def _shape(between: tuple[str, ...]) -> Shape | None:
     if depth:
         return None
     _settle(places, pending, steps, last, 1)
-    carried_out = tuple((_CARRIED_OUT[operation], left, right) for operation, left, right in steps)
-    return Shape(form, frozenset(operation for operation, _, _ in steps), carried_out)
-
-
-def _divided(left: int | Fraction, right: int | Fraction) -> int | Fraction:
-    """Divide exactly; whole where it comes out even, as nearly all do."""
-    if type(left) is type(right) is int and left % right == 0:
-        return left // right
-    return Fraction(left) / right
-
-
-_CARRIED_OUT: dict[str, Callable[..., int | Fraction]] = {
-    "+": add,
-    "-": sub,
-    "*": mul,
-    "/": _divided,
-}
+    return Shape(form, frozenset(operation for operation, _, _ in steps), tuple(steps))
 
 
 def _settle(
