@@ -133,12 +133,8 @@ class Twenty48(Game[Twenty48State]):
 
     def initial(self, rng: np.random.Generator) -> Twenty48State:
         """Put two new tiles on an empty board."""
-        first, second = rng.random(2).tolist()
-        board = bytearray(self._empty)
-        share = first * len(board)
-        at = int(share)
-        board[at] = 2 if share - at < FOUR else 1
-        return new(Twenty48State, (_with_new_tile(bytes(board), second), self.size))
+        board = _with_new_tile(self._empty, rng.random())
+        return new(Twenty48State, (_with_new_tile(board, rng.random()), self.size))
 
     def legal(self, state: Twenty48State) -> tuple[str, ...]:
         """All four moves, none once the target is there or nothing can be shifted."""
