@@ -88,7 +88,7 @@ class Countdown(Game[CountdownState]):
     larger ones than are drawn, and a target of 0. One without a solution is refused.
 
     The oracle's expressions have as few numbers as possible: 3.3 of 3.4 on average by default, 3.0
-    of 3.5 with ``largest=10``, 4.1 of 5.4 with 5 to 6 numbers and ``max_target=999``.
+    of 3.5 with ``largest=10``, 4.1 of 5.5 with 5 to 6 numbers and ``max_target=999``.
 
     Success in % (95 % interval) over 10,000 episodes, ``evaluate(env, agent, 10_000)`` with
     ``RandomAgent(0)`` and ``OracleAgent()``, by the moves allowed (20 in TextCountdown-v0):
