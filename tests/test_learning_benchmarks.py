@@ -1,0 +1,128 @@
+"""What is pure in the benchmarks that train: figures over seeds, when a run fell, pictures."""
+
+import math
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+
+from starpo_plugin.charts import Series, chart
+from text_envs.chat import ChatProtocol
+
+BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
+
+
+@pytest.fixture(autouse=True)
+def importable(monkeypatch) -> Iterator[None]:
+    """Scripts of benchmarks/, which is no package, import each other by their bare names."""
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    before = set(sys.modules)
+    yield
+    for name in set(sys.modules) - before:
+        if str(BENCHMARKS) in str(getattr(sys.modules[name], "__file__", "")):
+            del sys.modules[name]
+
+
+def test_a_mean_over_seeds_has_students_interval():
+    from seeds import interval
+
+    # 4.303 x 0.1 / sqrt(3) = 0.2484
+    assert interval([0.1, 0.2, 0.3]) == "20.0 ± 24.8"
+    # 12.706 x 0.02 sqrt(2) / sqrt(2) = 0.2541
+    assert interval([0.5, 0.54]) == "52.0 ± 25.4"
+
+
+def test_a_curve_of_seeds_is_their_mean_in_a_band():
+    from seeds import averaged
+
+    drawn = averaged("x", [[(0, 0.0), (5, 0.5)], [(0, 0.2), (5, 1.0)]], "b")
+    assert list(drawn.points) == [(0, 0.1), (5, 0.75)]
+    assert list(drawn.band) == [(0, 0.0, 0.2), (5, 0.5, 1.0)]
+    with pytest.raises(ValueError, match="shorter"):  # a seed that is not done
+        averaged("x", [[(0, 0.0), (5, 0.5)], [(0, 0.2)]], "b")
+
+
+def test_options_become_words_and_are_shown_as_typed():
+    from seeds import shown, words
+
+    options = {"--system-template": "", "--env-args": ("size=3", "frozen=1"), "--early-stop": ()}
+    given = ["--system-template", "", "--env-args", "size=3", "frozen=1", "--early-stop"]
+    assert words(options) == given
+    assert shown(options) == "--system-template '' --env-args size=3 frozen=1 --early-stop"
+
+
+@pytest.mark.parametrize(
+    ("success", "iteration"),
+    [
+        ([0.8] * 30, None),
+        ([0.8] * 10 + [0.0] * 10, 13),  # mean of five .48, .32: 8 to 12, 9 to 13
+        ([0.8] * 10 + [0.0] * 10 + [0.9] * 20, 13),  # that it came back changes nothing
+        ([0.1] * 10 + [0.9] * 10 + [0.5] * 10, None),  # .5 is more than half of the best
+        ([0.1] * 10 + [0.9] * 10 + [0.4] * 10, 25),
+        ([0.9] * 4, None),  # too short to say
+        ([0.0] * 30, None),  # nothing to lose
+    ],
+)
+def test_success_has_fallen_where_it_is_half_of_its_best(success, iteration):
+    from echo_trap import fall
+
+    assert fall(success) == iteration
+
+
+def test_what_the_page_says_that_differs_is_what_differs():
+    from echo_trap import differences
+
+    _, _, *lines = differences()
+    assert {line.split("`")[1] for line in lines} == {"filter", "clip_high"}
+    assert "| `clip_high` | 0.2 | 0.28 |" in lines
+
+
+def test_a_level_is_reached_when_it_lasts():
+    from from_zero import reached
+
+    values = [0.0, 0.9, 0.95, 0.5, 0.9, 0.9, 0.9, 0.9, 0.9, 0.1]
+    assert reached(values, 0.9) == 5
+    assert reached(values, 0.9, lasting=2) == 2
+    assert reached(values, 0.95, lasting=2) is None
+
+
+def paid(reply: str) -> float:
+    """What a reply earns in a game where all replies earn the same: its form alone."""
+    from form_reward import tags
+
+    read = ChatProtocol("answer").parse(reply)
+    return tags(0.0 if read.well_formed else -0.3, reply, {"well_formed": read.well_formed})
+
+
+def test_each_step_towards_the_form_pays_more():
+    steps = ["left", "<answer>left", "<answer></answer>", "<answer>left</answer>"]
+    assert [round(paid(s), 2) for s in steps] == [-0.3, -0.22, -0.14, 0.0]
+    # also with a move that is not legal, which costs 0.1, the whole form pays best
+    assert paid("<answer></answer>") < paid("<answer>x</answer>") - 0.1
+
+
+@pytest.mark.parametrize(
+    "reply",
+    ["", "</answer>", "</answer><answer>", "<answer><answer>", "<answer></answer></answer>"],
+)
+def test_repeating_or_turning_the_tags_round_pays_no_more_than_one(reply):
+    assert paid(reply) <= -0.22 + 1e-9
+
+
+def test_charts_in_a_stack_are_one_drawing_below_each_other():
+    from curves import TITLE, stacked, standalone
+
+    rising = chart([Series("<run>", [(k, k / 9) for k in range(10)], "b")], height=100)
+    drawn = standalone(stacked({"a < b": rising, "second": rising}, 100), ["<run>"], (240, 11), "b")
+    root = ElementTree.fromstring(drawn)
+    space = "{http://www.w3.org/2000/svg}"
+    inner = root.findall(f"{space}svg")
+    assert [float(s.get("y", "nan")) for s in inner] == [TITLE, 2 * TITLE + 100]
+    assert root.get("viewBox") == f"0 0 360 {2 * (TITLE + 100)}"
+    texts = [t.text for t in root.findall(f"{space}text")]
+    assert texts == ["a < b", "second", "<run>"]
+    key = root.findall(f"{space}text")[-1]
+    assert (key.get("class"), key.get("x"), key.get("y")) == ("key b", "240", "11")
+    assert math.isfinite(float(inner[0].get("height", "nan")))
