@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from itertools import product
 from pathlib import Path
+from statistics import fmean
 
 from curves import stacked, standalone
 from seeds import HERE, Options, averaged, interval, levels, scale, shown, successes, trained
@@ -118,17 +119,21 @@ def reached(values: Sequence[float], level: float, lasting: int = 5) -> int | No
     return None
 
 
-def learned(runs: Sequence[RunFolder], metric: str, level: float) -> str:
-    """Write for each seed from when on a metric was at a level."""
-    found = [reached([m[metric] for m in r.read("metrics.jsonl")], level) for r in runs]
-    return ", ".join("never" if i is None else str(i) for i in found)
+def learned(runs: Sequence[RunFolder], name: str, level: float = 0.9, last: int = 10) -> str:
+    """Write a share's mean over the last iterations of all seeds, and from which iteration on each
+    seed was at a level.
+    """
+    each = [[line[name] for line in run.read("metrics.jsonl")] for run in runs]
+    share = fmean(fmean(values[-last:]) for values in each)
+    found = ["never" if (i := reached(v, level)) is None else str(i) for v in each]
+    return f"{100 * share:.0f} ({', '.join(found)})"
 
 
 def row(name: str, runs: Sequence[RunFolder]) -> str:
     """Write a game's line of the table."""
     last = [successes(run)[-1][1] for run in runs]
     each = ", ".join(f"{100 * y:.1f}" for y in last)
-    marks = " | ".join(learned(runs, metric, 0.9) for metric in ("well_formed", "valid"))
+    marks = " | ".join(learned(runs, metric) for metric in ("well_formed", "valid"))
     return f"| {name} | {interval(last)} | {each} | {marks} |"
 
 
@@ -149,12 +154,12 @@ def page(runs: Mapping[str, Sequence[RunFolder]], size: Size, seconds: float) ->
         "",
         "![Success over iterations of the three games](from_zero.svg)",
         "",
-        "| game | success at the end, % | each seed | nine in ten replies well formed | nine in ten"
-        " moves legal |",
+        "| game | success at the end, % | each seed | replies well formed, % | legal moves, % |",
         "|---|---:|---|---:|---:|",
         *(row(name, of) for name, of in runs.items()),
         "",
-        "The last two columns: from which iteration on, by seed.",
+        "The last two columns: mean of the last ten iterations in training; in parentheses the"
+        " iteration, by seed, from which on it was nine in ten.",
         "",
         *(f"- {name} ({GAMES[name].about}): {scale(of[0])}" for name, of in runs.items()),
         "",

@@ -1,5 +1,6 @@
 """What is pure in the benchmarks that train: figures over seeds, when a run fell, pictures."""
 
+import json
 import math
 import sys
 from collections.abc import Iterator
@@ -9,6 +10,7 @@ from xml.etree import ElementTree
 import pytest
 
 from starpo_plugin.charts import Series, chart
+from starpo_plugin.run_folder import RunFolder
 from text_envs.chat import ChatProtocol
 
 BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
@@ -69,6 +71,42 @@ def test_success_has_fallen_where_it_is_half_of_its_best(success, iteration):
     from echo_trap import fall
 
     assert fall(success) == iteration
+
+
+def recorded(path: Path, success: list[float], warned: int | None = None) -> RunFolder:
+    """A run folder with what a verdict reads of it."""
+    path.mkdir()
+    lines = [{"iteration": i, "success": y} for i, y in enumerate(success, 1)]
+    (path / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    if warned is not None:
+        warning = {"iteration": warned, "signal": "entropy_gone"}
+        (path / "warnings.jsonl").write_text(json.dumps(warning) + "\n")
+    return RunFolder(path)
+
+
+def test_the_verdict_counts_who_fell_and_who_had_been_warned(tmp_path):
+    from echo_trap import verdict
+
+    falling = [0.8] * 10 + [0.0] * 10  # fallen at 13
+    runs = {
+        "trap": [
+            recorded(tmp_path / "in time", falling, 12),
+            recorded(tmp_path / "too late", falling, 13),
+            recorded(tmp_path / "not at all", falling),
+        ],
+        "good": [recorded(tmp_path / "false alarm", [0.8] * 20, 12)],
+    }
+    assert verdict(runs) == (
+        "`trap` fell on 3 of 3 seeds, 1 of them after a warning; `good` fell on 0 of 1 seeds."
+    )
+
+
+def test_what_a_game_has_learned_is_told_by_seed(tmp_path):
+    from from_zero import learned
+
+    slow = recorded(tmp_path / "slow", [0.0] * 10 + [1.0] * 10)
+    never = recorded(tmp_path / "never", [0.0] * 15 + [0.5] * 5)
+    assert learned([slow, never], "success") == "62 (11, never)"
 
 
 def test_what_the_page_says_that_differs_is_what_differs():
