@@ -36,12 +36,14 @@ EVERYWHERE: Options = {
     "--format": "answer",
     "--max-actions-per-turn": "1",
     "--max-reply-tokens": "4",  # an opening tag, a move, a closing tag, the end of the turn
-    "--format-penalty": "-0.3",
-    "--turn-reward": "form_reward:tags",
-    "--groups": "32",
+    "--format-penalty": "-0.4",
+    "--turn-reward": "form_reward:form",
+    "--groups": "16",
     "--members": "16",
-    "--mini-batch": "128",
+    "--mini-batch": "64",
     "--actor-lr": "2e-3",
+    "--entropy-coef": "0.01",  # until a move is found, nothing else keeps it from settling on one
+    "--old-logprobs": "sampler",
     "--lr-decay": "linear",
     "--micro-batch-tokens": "16384",
     "--eval-temperature": "1",
@@ -168,9 +170,10 @@ def page(runs: Mapping[str, Sequence[RunFolder]], size: Size, seconds: float) ->
         "- Replies of the form `<answer>move</answer>`, without a thought, one move each, and room"
         " for hardly more.",
         "- A reward for parts of that form: with random weights a whole answer is as good as never"
-        " written. A reply that is not well formed costs 0.3 and gets 0.08 back for each of the two"
-        " tags (`benchmarks/form_reward.py`, given as `--turn-reward form_reward:tags`)."
-        " Evaluations know nothing of it.",
+        " written. A reply that is not well formed costs 0.4 and gets 0.1 back for each of the two"
+        " tags; a move that is not legal costs 0.05 more than in the game"
+        " (`benchmarks/form_reward.py`, given as `--turn-reward form_reward:form`). Evaluations"
+        " know nothing of it.",
         "- The tokenizer of the tiny model: its words are those of the game's messages and moves,"
         " beside single characters and bytes; each tag is one token.",
         "- The observation alone as the prompt: no rules, which it could not read.",

@@ -127,18 +127,24 @@ def test_a_level_is_reached_when_it_lasts():
 
 
 def paid(reply: str) -> float:
-    """What a reply earns in a game where all replies earn the same: its form alone."""
-    from form_reward import tags
+    """What a reply is worth on a lake, where a legal move that does not end it earns nothing."""
+    from form_reward import form
 
     read = ChatProtocol("answer").parse(reply)
-    return tags(0.0 if read.well_formed else -0.3, reply, {"well_formed": read.well_formed})
+    legal = bool(read.actions) and set(read.actions) <= {"left", "right", "up", "down"}
+    cost = 0.4 * (not read.well_formed) + 0.1 * (bool(read.actions) and not legal)
+    return form(-cost, reply, {"well_formed": read.well_formed, "action_is_valid": legal})
 
 
-def test_each_step_towards_the_form_pays_more():
-    steps = ["left", "<answer>left", "<answer></answer>", "<answer>left</answer>"]
-    assert [round(paid(s), 2) for s in steps] == [-0.3, -0.22, -0.14, 0.0]
-    # also with a move that is not legal, which costs 0.1, the whole form pays best
-    assert paid("<answer></answer>") < paid("<answer>x</answer>") - 0.1
+def test_each_step_towards_a_legal_move_pays_more():
+    steps = (
+        "left",
+        "<answer>left",
+        "<answer></answer>",
+        "<answer>x</answer>",
+        "<answer>up</answer>",
+    )
+    assert [round(paid(s), 2) for s in steps] == [-0.4, -0.3, -0.2, -0.15, 0.0]
 
 
 @pytest.mark.parametrize(
@@ -146,7 +152,7 @@ def test_each_step_towards_the_form_pays_more():
     ["", "</answer>", "</answer><answer>", "<answer><answer>", "<answer></answer></answer>"],
 )
 def test_repeating_or_turning_the_tags_round_pays_no_more_than_one(reply):
-    assert paid(reply) <= -0.22 + 1e-9
+    assert paid(reply) <= -0.3 + 1e-9
 
 
 def test_charts_in_a_stack_are_one_drawing_below_each_other():
