@@ -38,7 +38,7 @@ EVERYWHERE: Options = {
     "--max-reply-tokens": "4",  # an opening tag, a move, a closing tag, the end of the turn
     "--format-penalty": "-0.4",
     "--turn-reward": "form_reward:form",
-    "--groups": "16",
+    "--groups": "8",
     "--members": "16",
     "--mini-batch": "64",
     "--actor-lr": "2e-3",
@@ -67,12 +67,12 @@ GAMES: Mapping[str, Game] = {
     "Bandit": Game(
         "two arms, one pull",
         {"--env": "TextBandit-v0", "--max-reply-tokens": "5"},  # some arms have two words
-        200,
+        160,
     ),
     "FrozenLake": Game(
         "3x3, not slippery",
         {"--env": "TextFrozenLake-v0", "--env-args": "size=3"},
-        200,
+        160,
     ),
     "Sokoban": Game(
         "5x5 with its walls, one box, one to three moves to the solution",
@@ -80,7 +80,7 @@ GAMES: Mapping[str, Game] = {
             "--env": "TextSokoban-v0",
             "--env-args": ("size=5", "boxes=1", "min_solution=1", "max_solution=3"),
         },
-        200,
+        160,
     ),
 }
 
