@@ -200,7 +200,7 @@ def differences() -> list[str]:
 
     same = {"kl_coef": 0.0}
     arms = {arm: ARMS[arm] for arm in (TRAP, SURVIVOR)}
-    configs = {arm: to_dict(preset(of["--preset"], **same)) for arm, of in arms.items()}
+    configs = {arm: to_dict(preset(str(of["--preset"]), **same)) for arm, of in arms.items()}
     fields = next(iter(configs.values()))
     differ = [f for f in fields if len({str(c[f]) for c in configs.values()}) > 1]
     lines = [f"| | {' | '.join(configs)} |", "|---|" + "---|" * len(configs)]
@@ -311,7 +311,7 @@ def main() -> None:
     wanted = list(product(ARMS, range(size.seeds)))
     with ThreadPoolExecutor(options.jobs) as pool:
         list(pool.map(lambda seed: imitate(seed, size, options.folder), range(size.seeds)))
-        found = pool.map(lambda which: train(*which, size, options.folder), wanted)
+        found = pool.map(lambda of: train(of[0], of[1], size, options.folder), wanted)
         runs: dict[str, list[RunFolder]] = {arm: [] for arm in ARMS}
         for (arm, seed), run in zip(wanted, found, strict=True):
             runs[arm].append(run)

@@ -218,7 +218,7 @@ def main() -> None:
     wanted = list(product(GAMES, range(size.seeds)))
     runs: dict[str, list[RunFolder]] = {name: [] for name in GAMES}
     with ThreadPoolExecutor(options.jobs) as pool:
-        found = pool.map(lambda which: train(*which, size, options.folder), wanted)
+        found = pool.map(lambda of: train(of[0], of[1], size, options.folder), wanted)
         for (name, seed), run in zip(wanted, found, strict=True):
             runs[name].append(run)
             print(f"{name} {seed}: {successes(run)}", flush=True)
