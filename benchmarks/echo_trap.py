@@ -259,9 +259,8 @@ def page(
         "",
         "## Success on test levels",
         "",
-        scale(runs[TRAP][0]),
-        f" {size.episodes} episodes an evaluation, sampled at temperature 1; mean over seeds ± half"
-        " of its 95 % interval (Student's t).",
+        f"{scale(runs[TRAP][0])} {size.episodes} episodes an evaluation, sampled at temperature"
+        " 1; mean over seeds ± half of its 95 % interval (Student's t).",
         "",
         *summary(runs),
         "",

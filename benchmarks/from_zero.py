@@ -31,7 +31,8 @@ EVERYWHERE: Options = {
     "--system-template": "",
     "--user-template": "{observation}",
     "--context-turns": "1",
-    "--max-turns": "3",
+    "--max-turns": "4",  # with one move each
+    "--max-actions": "4",  # random player and oracle get no more
     "--max-tokens": "128",
     "--format": "answer",
     "--max-actions-per-turn": "1",
@@ -66,7 +67,12 @@ class Game:
 GAMES: Mapping[str, Game] = {
     "Bandit": Game(
         "two arms, one pull",
-        {"--env": "TextBandit-v0", "--max-reply-tokens": "5"},  # some arms have two words
+        {
+            "--env": "TextBandit-v0",
+            "--max-turns": "1",
+            "--max-actions": "1",
+            "--max-reply-tokens": "5",  # some arms have two words
+        },
         160,
     ),
     "FrozenLake": Game(
