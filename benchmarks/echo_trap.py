@@ -103,18 +103,23 @@ def train(arm: str, seed: int, size: Size, folder: Path, more: Options | None = 
 # --- what happened ---
 
 
-def fall(success: Sequence[float], window: int = 5, share: float = 0.5) -> int | None:
+def fall(success: Sequence[float], start: float, window: int = 5, share: float = 0.5) -> int | None:
     """Give the iteration, counted from 1, at which success has fallen: the first whose mean over
-    the ``window`` iterations up to it is below ``share`` of the best such mean before it. ``None``
-    where there is no such iteration.
+    the ``window`` iterations up to it is below ``share`` of the best before it, which is ``start``
+    or another such mean. ``None`` where there is no such iteration.
     """
-    best = 0.0
+    best = start
     for iteration in range(window, len(success) + 1):
         mean = fmean(success[iteration - window : iteration])
         if mean < share * best:
             return iteration
         best = max(best, mean)
     return None
+
+
+def fallen_at(run: RunFolder) -> int | None:
+    """Give the iteration at which a run's success had fallen."""
+    return fall([y for _, y in metric(run, "success")], successes(run)[0][1])
 
 
 def metric(run: RunFolder, name: str) -> list[tuple[float, float]]:
@@ -130,8 +135,7 @@ def told(warning: Mapping[str, Any]) -> str:
 
 def row(seed: int, arm: str, run: RunFolder) -> str:
     """Write a run's line of the table of warnings."""
-    success = [y for _, y in metric(run, "success")]
-    warnings, fallen = run.read("warnings.jsonl"), fall(success)
+    warnings, fallen = run.read("warnings.jsonl"), fallen_at(run)
     first = told(warnings[0]) if warnings else "none"
     lost = "never" if fallen is None else str(fallen)
     lead = "" if fallen is None or not warnings else str(fallen - warnings[0]["iteration"])
@@ -141,7 +145,7 @@ def row(seed: int, arm: str, run: RunFolder) -> str:
 
 def before(run: RunFolder) -> bool:
     """Whether the monitor warned before success fell."""
-    fallen = fall([y for _, y in metric(run, "success")])
+    fallen = fallen_at(run)
     warnings = run.read("warnings.jsonl")
     return fallen is not None and bool(warnings) and warnings[0]["iteration"] < fallen
 
@@ -150,7 +154,7 @@ def verdict(runs: Mapping[str, Sequence[RunFolder]]) -> str:
     """Count what happened: who fell, and who had been warned."""
     told = []
     for arm, of in runs.items():
-        fallen = [r for r in of if fall([y for _, y in metric(r, "success")]) is not None]
+        fallen = [r for r in of if fallen_at(r) is not None]
         warned = sum(map(before, fallen))
         early = f", {warned} of them after a warning" if fallen else ""
         told.append(f"`{arm}` fell on {len(fallen)} of {len(of)} seeds{early}")
@@ -267,8 +271,8 @@ def page(
         "## Warnings, and when success fell",
         "",
         "Success fell, if it did, at the first iteration whose mean over five, of success in"
-        " training, is below half of the best such mean before it. Lead is how many"
-        " iterations before that the monitor first warned.",
+        " training, is below half of the best before it: of the start's success on test levels and"
+        " of earlier such means. Lead is how many iterations before that the monitor first warned.",
         "",
         "| seed | run | success, % | first warning | success fell | lead |",
         "|---:|---|---:|---|---:|---:|",

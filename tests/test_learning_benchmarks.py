@@ -56,21 +56,22 @@ def test_options_become_words_and_are_shown_as_typed():
 
 
 @pytest.mark.parametrize(
-    ("success", "iteration"),
+    ("success", "start", "iteration"),
     [
-        ([0.8] * 30, None),
-        ([0.8] * 10 + [0.0] * 10, 13),  # mean of five .48, .32: 8 to 12, 9 to 13
-        ([0.8] * 10 + [0.0] * 10 + [0.9] * 20, 13),  # that it came back changes nothing
-        ([0.1] * 10 + [0.9] * 10 + [0.5] * 10, None),  # .5 is more than half of the best
-        ([0.1] * 10 + [0.9] * 10 + [0.4] * 10, 25),
-        ([0.9] * 4, None),  # too short to say
-        ([0.0] * 30, None),  # nothing to lose
+        ([0.8] * 30, 0.8, None),
+        ([0.8] * 10 + [0.0] * 10, 0.8, 13),  # mean of five .48, .32: 8 to 12, 9 to 13
+        ([0.8] * 10 + [0.0] * 10 + [0.9] * 20, 0.8, 13),  # that it came back changes nothing
+        ([0.1] * 10 + [0.9] * 10 + [0.5] * 10, 0.1, None),  # .5 is more than half of the best
+        ([0.1] * 10 + [0.9] * 10 + [0.4] * 10, 0.1, 25),
+        ([0.3] * 10, 0.7, 5),  # it never was what the start was
+        ([0.1] * 4, 0.9, None),  # too short to say
+        ([0.0] * 30, 0.0, None),  # nothing to lose
     ],
 )
-def test_success_has_fallen_where_it_is_half_of_its_best(success, iteration):
+def test_success_has_fallen_where_it_is_half_of_its_best(success, start, iteration):
     from echo_trap import fall
 
-    assert fall(success) == iteration
+    assert fall(success, start) == iteration
 
 
 def recorded(path: Path, success: list[float], warned: int | None = None) -> RunFolder:
@@ -78,6 +79,7 @@ def recorded(path: Path, success: list[float], warned: int | None = None) -> Run
     path.mkdir()
     lines = [{"iteration": i, "success": y} for i, y in enumerate(success, 1)]
     (path / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    (path / "evals.jsonl").write_text(json.dumps(lines[0]) + "\n")
     if warned is not None:
         warning = {"iteration": warned, "signal": "entropy_gone"}
         (path / "warnings.jsonl").write_text(json.dumps(warning) + "\n")
