@@ -5,6 +5,7 @@ A case of an environment that is not registered is left out.
 
 from collections.abc import Callable, Iterable
 from functools import partial
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import gymnasium as gym
@@ -12,7 +13,6 @@ import subjects_gem as gem
 import subjects_reasoning_gym as reasoning_gym
 import subjects_textarena as textarena
 from subjects import (
-    DIRECTIONS,
     NO_LIMIT,
     Subject,
     gym_sokoban,
@@ -20,7 +20,7 @@ from subjects import (
     gymnasium_map,
     text_env,
 )
-from vectors import VectorSubject, gem_loop, textarena_loop, vector_env
+from vectors import VectorSubject
 
 from text_envs import ENV_IDS
 
@@ -49,6 +49,8 @@ class Case(NamedTuple):
     """Environments that are reset, then played, one after the other; each half is timed as one."""
     limit: str = ""
     """Why ours is no faster: shown where it is less than five times as fast as a peer."""
+    reset_limit: str = ""
+    """The same of resets, in a case of steps."""
 
 
 def _ours(id: str, **kwargs: Any) -> list[Contestant]:
@@ -92,6 +94,8 @@ def _sokoban_steps(size: int, boxes: int, horizon: int, copies: int, **kwargs: A
     )
 
 
+GYMNASIUM_MAP = str(Path(__file__).with_name("frozen_lake_4x4.txt"))
+
 EVERY = [
     Case(id, _ours(id), horizon=min(gym.spec(id).max_episode_steps or 200, 200)) for id in ENV_IDS
 ]
@@ -103,19 +107,25 @@ STEPS = _registered(
         _sokoban_steps(8, 2, horizon=200, copies=4, max_solution=20),
         _sokoban_steps(10, 4, horizon=2000, copies=1),
         Case(
-            "Frozen lake 4x4",
+            "Frozen lake 4x4, Gymnasium's map",
             [
-                *_ours("TextFrozenLake-v0"),
+                *_ours("TextFrozenLake-v0", levels=GYMNASIUM_MAP),
                 _gymnasium("a number", "FrozenLake-v1", "raw", is_slippery=False),
                 _gymnasium("a number", "FrozenLake-v1", "gym.make", is_slippery=False),
-                *_peers(textarena=textarena.frozen_lake),
             ],
             limit="Gymnasium's observation is a number, its moves a table for its one map",
+            reset_limit="both draw one number, and that is most of it: always the same map",
+        ),
+        Case(
+            "Frozen lake 4x4, a new map at each reset",
+            [*_ours("TextFrozenLake-v0"), *_peers(textarena=textarena.frozen_lake)],
+            reset_limit="18 numbers from NumPy's generator, and the length of the shortest way",
         ),
         Case(
             "Bandit, 2 arms, 20 pulls",
             [*_ours("TextBandit-v0", pulls=20), *_peers(textarena=textarena.bandit)],
             limit="both draw one number and write what every arm has paid",
+            reset_limit="a reset of both is a few random numbers and one text",
         ),
         Case(
             "Blackjack",
@@ -126,6 +136,7 @@ STEPS = _registered(
                 *_peers(textarena=textarena.blackjack),
             ],
             limit="a move draws cards from NumPy's generator, one by one, as the rules have it",
+            reset_limit="cards are drawn from NumPy's generator, one by one, as the rules have it",
         ),
         Case(
             "2048",
@@ -136,6 +147,7 @@ STEPS = _registered(
             horizon=200,
             copies=4,
             limit="four rows to slide, a tile to draw and four rows to write",
+            reset_limit="two tiles to draw and four rows to write",
         ),
         Case(
             "Minesweeper 8x8, 10 mines, reveals",
@@ -147,6 +159,7 @@ STEPS = _registered(
                 ),
             ],
             limit="ours lists all legal moves at every step",
+            reset_limit="ours lists all legal moves at a reset too",
         ),
         Case(
             "Tower of Hanoi, 3 disks, classic start",
@@ -155,6 +168,7 @@ STEPS = _registered(
                 *_peers(textarena=textarena.tower_of_hanoi, gem=gem.tower_of_hanoi),
             ],
             limit="every position, move and text is looked up; what is left is the interface",
+            reset_limit="always the same position, looked up; what is left is the interface",
         ),
         Case(
             "Mastermind, 3 pegs, 6 colours",
@@ -163,6 +177,7 @@ STEPS = _registered(
                 *_peers(textarena=textarena.mastermind, gem=gem.mastermind),
             ],
             limit="ours writes all guesses and answers at every step; the peers only the last",
+            reset_limit="three numbers from NumPy's generator; what is left is the interface",
         ),
         Case(
             "Sudoku 9x9, 51 empty, solved",
@@ -176,6 +191,7 @@ STEPS = _registered(
             horizon=51,
             copies=2,
             limit="ours marks the player's own digits, and lists all legal moves",
+            reset_limit="ours has all 51 empty cells, drawn again where a grid allows fewer",
         ),
         Case(
             "Pairs 4x4",
@@ -187,6 +203,7 @@ STEPS = _registered(
             ],
             limit="a random pair of cards is often refused by TextArena, and that is quick; ours"
             " writes all cards and lists all legal moves",
+            reset_limit="a shuffle by NumPy's generator, all cards and all legal moves",
         ),
         Case(
             "Countdown, 3 to 4 numbers, solved",
@@ -197,6 +214,8 @@ STEPS = _registered(
             copies=64,
             limit="a move of ours is an expression, 2.3 operations on average, read from free text;"
             " one of TextArena's is two places and one operation",
+            reset_limit="TextArena's puzzle is always the same; ours is drawn from 16 numbers of"
+            " NumPy's generator, 1.3 times on average, until its target is in range",
         ),
     ]
 )
@@ -348,47 +367,3 @@ LEVELS = _registered(
     ]
 )
 """New levels: a whole reset."""
-
-
-def _vector(id: str, games: int, peers: dict[str, Maker]) -> Case:
-    makers: dict[str, Maker] = {
-        f"{id}, `gym.make_vec`": partial(vector_env, id, games),
-        "SyncVectorEnv": partial(vector_env, id, games, "sync"),
-    }
-    if games <= ASYNC_AT_MOST:
-        makers["AsyncVectorEnv"] = partial(vector_env, id, games, "async")
-    contestants = [Contestant(name, "vector", make) for name, make in (makers | peers).items()]
-    return Case(f"{id}, {games:,} games", contestants)
-
-
-ASYNC_AT_MOST = 64
-"""Games that AsyncVectorEnv is measured with: each has a process of its own."""
-
-VECTORS = [
-    case
-    for games in (64, 1024)
-    for case in (
-        _vector(
-            "TextFrozenLake-v0",
-            games,
-            {
-                "TextArena FrozenLake, a loop": partial(
-                    textarena_loop, "FrozenLake", games, DIRECTIONS, size=4
-                )
-            },
-        ),
-        _vector(
-            "TextSokoban-v0",
-            games,
-            {
-                "TextArena Sokoban, a loop": partial(
-                    textarena_loop, "Sokoban", games, DIRECTIONS, dim_room=(6, 6), num_boxes=1
-                ),
-                "GEM Sokoban, a loop": partial(
-                    gem_loop, "sokoban", "SokobanEnv", games, DIRECTIONS, (6, 6), NO_LIMIT, 1
-                ),
-            },
-        ),
-    )
-]
-"""Many games at once."""

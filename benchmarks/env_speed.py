@@ -15,7 +15,8 @@ from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from cases import EVERY, LEVELS, PICTURES, SPLITS, STEPS, TASKS, VECTORS, Case
+from cases import EVERY, LEVELS, PICTURES, SPLITS, STEPS, TASKS, Case
+from cases_vectors import VECTORS
 from measure import (
     FULL,
     QUICK,

@@ -13,17 +13,13 @@ from starpo_plugin.shapes import SHAPES
 PAGE = Path(__file__).parent.parent / "docs" / "hardware.md"
 BEGIN, END = "<!-- made by benchmarks/hardware.py -->", "<!-- end -->"
 
-FLAGS = (
-    "--precision bf16 --gradient-checkpointing --micro-batch-tokens 8192 --members 8"
-    " --eval-episodes 64"
-)
+FLAGS = "--precision bf16 --gradient-checkpointing --micro-batch-tokens 8192 --slots 32"
 LEAN = preset(
     "starpo_s",
     precision="bf16",
     gradient_checkpointing=True,
     micro_batch_tokens=8192,
-    members=8,
-    eval_episodes=64,
+    slots=32,
 )
 WAYS = {"all weights": LEAN, "LoRA, rank 32": replace(LEAN, lora_rank=32)}
 

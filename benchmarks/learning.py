@@ -61,7 +61,10 @@ TASKS = {
     "Sokoban": Task(
         "TextSokoban-v0",
         {"--env": "TextSokoban-v0"},
-        {"--warmup-updates": "300", "--warmup-batch": "24", "--warmup-thought": "subgoals"},
+        {
+            **{"--warmup-updates": "300", "--warmup-batch": "24", "--warmup-moves": "2"},
+            "--warmup-thought": "subgoals",
+        },
     ),
     "FrozenLake": Task(
         "TextFrozenLake-v0",

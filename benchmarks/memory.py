@@ -1,16 +1,18 @@
 """Peak memory of an update and of a rollout, measured beside ``starpo estimate``.
 
-    python benchmarks/memory.py [--quick]
+    python benchmarks/memory.py [--quick | --draw]
 
 Each row is a process of its own that makes a model with random weights, takes one step of the
 trainer and reports its peak: torch's CUDA peak where there is a GPU, otherwise the peak resident
-set above what it was once torch was loaded. Prints Markdown tables; without ``--quick`` they also
-become ``benchmarks/memory.md``.
+set above what it was once torch was loaded. Needs 9 GB. The numbers become
+``benchmarks/memory.json``, and the tables and the picture that are drawn from them ``memory.md``
+and ``memory.svg``; ``--draw`` only draws, ``--quick`` measures a few and writes nothing.
 """
 
 import argparse
 import ctypes
 import gc
+import json
 import multiprocessing
 import os
 import platform
@@ -22,9 +24,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from curves import standalone
 from transformers import Qwen3Config, Qwen3ForCausalLM
 
 from starpo_plugin.batch import Batch
+from starpo_plugin.charts import Series, chart
 from starpo_plugin.compute import Compute, held
 from starpo_plugin.config import TrainConfig
 from starpo_plugin.engine import make_engine
@@ -36,7 +40,7 @@ from starpo_plugin.start import make_optimizer
 from starpo_plugin.tiny import tiny_tokenizer
 from starpo_plugin.update import Learner
 
-HERE = Path(__file__).parent
+NUMBERS = Path(__file__).with_suffix(".json")
 os.environ.setdefault("PYTORCH_NVML_BASED_CUDA_CHECK", "1")  # is there one, without beginning it
 QWEN = 151936  # Qwen's vocabulary
 
@@ -93,7 +97,7 @@ CASES = [
 ]
 LOGITS = [
     Case(what, WORDY, _config(tokens), what)
-    for tokens in (512, 1024)
+    for tokens in (256, 512, 1024, 2048)
     for what in ("update", "logits of every position")
 ]
 
@@ -242,39 +246,63 @@ def estimated(case: Case) -> float:
     return max(sum(phases[name].values()) for name in names)
 
 
-def compare(cases: list[Case]) -> str:
-    """Markdown table of measured and estimated peaks."""
-    lines = [
-        "| | parameters | tokens at once | measured, MB | estimated, MB | estimated / measured |",
-        "| --- | ---: | ---: | ---: | ---: | ---: |",
-    ]
+def compare(cases: list[Case]) -> list[dict[str, Any]]:
+    """Measured and estimated peaks, in bytes."""
+    rows = []
     for case in cases:
-        peak, guess = run(case), estimated(case)
-        tokens = case.config.micro_batch_tokens
-        lines.append(
-            f"| {case.name} | {case.shape.parameters / 1e6:.1f} M | {tokens:,} | {peak / 1e6:,.0f}"
-            f" | {guess / 1e6:,.0f} | {guess / peak:.2f} |"
-        )
-        print(lines[-1], flush=True)
-    return "\n".join(lines)
+        peaks = {"measured": run(case), "estimated": round(estimated(case))}
+        tokens, parameters = case.config.micro_batch_tokens, case.shape.parameters
+        rows.append({"name": case.name, "parameters": parameters, "tokens": tokens, **peaks})
+        print(rows[-1], flush=True)
+    return rows
 
 
-def logits_table(cases: list[Case]) -> str:
-    """Markdown table: logits of the policy's tokens against logits of every position."""
-    lines = [
-        "| tokens at once | of which the policy wrote | this trainer, MB"
-        " | logits of every position, MB | times |",
-        "| ---: | ---: | ---: | ---: | ---: |",
-    ]
+def compare_logits(cases: list[Case]) -> list[dict[str, int]]:
+    """Peaks with logits of the policy's tokens and with logits of every position, in bytes."""
+    rows = []
     for ours, whole in zip(cases[::2], cases[1::2], strict=True):
         tokens = ours.config.micro_batch_tokens
-        a, b = run(ours), run(whole)
-        lines.append(
-            f"| {tokens:,} | {int(tokens * ours.written):,} | {a / 1e6:,.0f} | {b / 1e6:,.0f} |"
-            f" {b / a:.1f} |"
-        )
-        print(lines[-1], flush=True)
-    return "\n".join(lines)
+        written = int(tokens * ours.written)
+        rows.append({"tokens": tokens, "written": written, "ours": run(ours), "whole": run(whole)})
+        print(rows[-1], flush=True)
+    return rows
+
+
+# --- what is written ---
+
+
+def page(results: dict[str, Any]) -> str:
+    """Markdown of what was measured."""
+    compared = [
+        f"| {r['name']} | {r['parameters'] / 1e6:.1f} M | {r['tokens']:,} |"
+        f" {r['measured'] / 1e6:,.0f} | {r['estimated'] / 1e6:,.0f} |"
+        f" {r['estimated'] / r['measured']:.2f} |"
+        for r in results["compared"]
+    ]
+    logits = [
+        f"| {r['tokens']:,} | {r['written']:,} | {r['ours'] / 1e6:,.0f} |"
+        f" {r['whole'] / 1e6:,.0f} | {r['whole'] / r['ours']:.1f} |"
+        for r in results["logits"]
+    ]
+    return PAGE.format(
+        machine=results["machine"],
+        how=results["how"],
+        compared="\n".join(compared),
+        vocab=QWEN,
+        logits="\n".join(logits),
+    )
+
+
+def picture(results: dict[str, Any]) -> str:
+    """SVG: GB of the update's peak against tokens at once."""
+    ways = {"ours": ("this trainer", "a"), "whole": ("every position", "b")}
+    lines = [
+        Series(name, [(r["tokens"], r[key] / 1e9) for r in results["logits"]], style, smooth=False)
+        for key, (name, style) in ways.items()
+    ]
+    return standalone(
+        chart(lines, height=200, over="tokens at once, GB"), [line.name for line in lines]
+    )
 
 
 PAGE = """\
@@ -287,6 +315,8 @@ process of its own.
 
 What `starpo estimate` says, and what one process took, in its update or its rollout.
 
+| | parameters | tokens at once | measured, MB | estimated, MB | estimated / measured |
+| --- | ---: | ---: | ---: | ---: | ---: |
 {compared}
 
 ## Logits
@@ -296,32 +326,47 @@ only, in chunks of at most 256 MB, and for every position. The second only has a
 backward pass, weights, gradients and Adam's moments; no loss, critic or second scoring. A chunk is
 not made smaller than its limit, so what a batch of few tokens saves is the prompts' share.
 
+![The update's peak in GB against the tokens that go through the model at once](memory.svg)
+
+| tokens at once | written by the policy | this trainer, MB | every position, MB | times |
+| ---: | ---: | ---: | ---: | ---: |
 {logits}
 """
 
 
 def main() -> None:
-    """Measure; write the page."""
+    """Measure; write the numbers, the page and its picture."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--quick", action="store_true", help="three rows, and nothing is written")
-    quick = parser.parse_args().quick
+    only = parser.add_mutually_exclusive_group()
+    only.add_argument("--quick", action="store_true", help="four rows, and nothing is written")
+    only.add_argument("--draw", action="store_true", help="page and picture of what was measured")
+    given = parser.parse_args()
+    if not given.draw:
+        results = measure_all(given.quick)
+        if given.quick:
+            return
+        NUMBERS.write_text(json.dumps(results, indent=1) + "\n")
+    results = json.loads(NUMBERS.read_text())
+    NUMBERS.with_suffix(".md").write_text(page(results))
+    NUMBERS.with_suffix(".svg").write_text(picture(results))
+
+
+def measure_all(quick: bool) -> dict[str, Any]:
+    """Every case, or a few; on which machine."""
     gpu = torch.cuda.is_available()
     cases = [replace(c, config=replace(c.config, device="cuda")) for c in CASES] if gpu else CASES
     compared = compare(cases[:2] if quick else cases)
-    logits = logits_table(LOGITS[:2] if quick else LOGITS)
+    logits = compare_logits(LOGITS[:2] if quick else LOGITS)
     # last: a process that has begun with CUDA can't be forked
     device = torch.cuda.get_device_name() if gpu else f"a CPU ({platform.machine()})"
-    page = PAGE.format(
-        machine=f"{device}, torch {version('torch')}, transformers {version('transformers')}",
-        how="Peaks are those of torch's allocator."
+    return {
+        "machine": f"{device}, torch {version('torch')}, transformers {version('transformers')}",
+        "how": "Peaks are those of torch's allocator."
         if gpu
         else "Peaks are of resident memory, above that of a process that has only loaded torch.",
-        compared=compared,
-        vocab=QWEN,
-        logits=logits,
-    )
-    if not quick:
-        (HERE / "memory.md").write_text(page)
+        "compared": compared,
+        "logits": logits,
+    }
 
 
 if __name__ == "__main__":

@@ -84,7 +84,7 @@ def report(results: dict[str, list[Result]]) -> str:
             chosen = [r for r in results[kind] if r.case == title]
             rows = rows_of(chosen, keys, compared)
             parts.append(table(f"{what}: {title}", ("", *head, "ours is"), rows))
-    return "\n".join([*parts, limits(results)])
+    return "\n".join([*parts, limits(results), reset_limits(results)])
 
 
 FIVE = 5.0
@@ -114,6 +114,31 @@ def limits(results: dict[str, list[Result]]) -> str:
                 rows.append([f"{kind}: {title}", name, f"{factor:.3g}x", *times, reason])
     head = ("", "fastest peer", "ours is", "step, us", *PARTS.values(), "limit")
     return table("Where ours is less than 5x", head, rows)
+
+
+def reset_limits(results: dict[str, list[Result]]) -> str:
+    """Write where a reset of ours is less than five times as fast as the fastest peer's of the same
+    access, and why.
+    """
+    rows = []
+    why = {case.title: case.reset_limit for case in STEPS}
+    for title in titles(results["steps"]):
+        chosen = [r for r in results["steps"] if r.case == title]
+        rated = rows_of(chosen, ["reset_ms"], "reset_ms")
+        peers = [
+            (float(row[-1][:-1]), row[0], result)
+            for row, result in zip(rated, chosen, strict=True)
+            if row[-1].endswith("x")
+        ]
+        if not peers:
+            continue
+        factor, name, peer = min(peers, key=lambda found: found[0])
+        if factor < FIVE:
+            own = find(chosen, title, peer.access)
+            times = [number(1000 * n["reset_ms"]) for n in (own, peer.numbers)]
+            rows.append([title, name, f"{factor:.3g}x", *times, why[title] or "nothing but time"])
+    head = ("", "fastest peer", "ours is", "our reset, us", "the peer's, us", "limit")
+    return table("Resets where ours is less than 5x", head, rows)
 
 
 def titles(results: Sequence[Result]) -> list[str]:

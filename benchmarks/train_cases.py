@@ -1,7 +1,7 @@
 """Model, settings and episodes that ``train_speed.py`` and ``train_trl.py`` measure."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -26,9 +26,9 @@ class Effort(NamedTuple):
     turns: tuple[int, ...]
 
 
-FULL = Effort(groups=16, repeats=1, turns=(1, 2, 4, 8, 12))
-QUICK = Effort(groups=4, repeats=1, turns=(1, 3))
-MEMBERS = 4
+FULL = Effort(groups=8, repeats=3, turns=(1, 2, 4, 8, 12))
+QUICK = Effort(groups=1, repeats=1, turns=(1, 3))
+MEMBERS = 16
 
 
 class Played(NamedTuple):
@@ -78,21 +78,22 @@ def play(
     config: TrainConfig,
     effort: Effort,
     way: Callable[..., Any] = SlotEngine,
-    repeats: int | None = None,
 ) -> Played:
-    """Play the same episodes several times; the run of median CPU time."""
+    """Play the episodes of one seed."""
     tokens = ChatTokens(policy.tokenizer)
     sampling = Sampling(config.max_reply_tokens, config.max_tokens, config.temperature)
     rollouts = Rollouts(policy, tokens, config.episodes(), sampling, split="train")
-    runs = []
-    for _ in range(repeats or effort.repeats):
-        engines: list[Any] = []
-        luck = torch.Generator().manual_seed(0)
-        torch.manual_seed(0)
-        with sampling_with(way, engines):
-            cpu, wall = time.process_time(), time.perf_counter()
-            played = rollouts.run(range(effort.groups), MEMBERS, luck)
-            took = time.process_time() - cpu, time.perf_counter() - wall
-        drawn = sum(len(turn.reply_ids) for t in played for turn in t.turns)
-        runs.append(Played(*took, drawn, engines[0].steps, played))
+    engines: list[Any] = []
+    luck = torch.Generator().manual_seed(0)
+    torch.manual_seed(0)
+    with sampling_with(way, engines):
+        cpu, wall = time.process_time(), time.perf_counter()
+        played = rollouts.run(range(effort.groups), MEMBERS, luck)
+        took = time.process_time() - cpu, time.perf_counter() - wall
+    drawn = sum(len(turn.reply_ids) for t in played for turn in t.turns)
+    return Played(*took, drawn, engines[0].steps, played)
+
+
+def middle(runs: Sequence[Played]) -> Played:
+    """Give the run of median CPU time."""
     return sorted(runs, key=lambda run: run.cpu)[len(runs) // 2]

@@ -24,7 +24,7 @@ import gymnasium as gym
 import torch
 import train_trl
 import transformers
-from train_cases import FULL, QUICK, Effort, config_of, play, untrained
+from train_cases import FULL, QUICK, Effort, Played, config_of, middle, play, untrained
 from train_engines import Anew, EachItsPrompt, Generate, InStep, unsorted_batches
 
 from starpo_plugin import processes
@@ -50,17 +50,21 @@ WAYS: dict[str, Callable[..., Any]] = {
 
 
 def measure_ways(effort: Effort) -> list[dict[str, Any]]:
-    """Rollouts, each time without one device."""
-    config = config_of()
-    policy = untrained(config)
+    """Rollouts, each time without one device; the ways take turns."""
+    plans = [(name, config_of(), way) for name, way in WAYS.items()]
+    plans.append(
+        ("text-envs, each turn a sequence of its own", config_of(context_turns=1), SlotEngine)
+    )
+    policy = untrained(config_of())
+    play(policy, config_of(), effort)  # whoever is first would pay for what is slow once
+    runs: dict[str, list[Played]] = {name: [] for name, _, _ in plans}
+    for _ in range(effort.repeats):
+        for name, config, way in plans:
+            runs[name].append(play(policy, config, effort, way))
     rows = []
-    for name, way in WAYS.items():
-        run = play(policy, config, effort, way)
+    for name, its in runs.items():
+        run = middle(its)
         rows.append({"name": name, "tokens_per_s": run.rate, "steps": run.steps, "cpu": run.cpu})
-    config = config_of(context_turns=1)
-    run = play(policy, config, effort)
-    name = "text-envs, each turn a sequence of its own"
-    rows.append({"name": name, "tokens_per_s": run.rate, "steps": run.steps, "cpu": run.cpu})
     return rows
 
 
@@ -68,23 +72,22 @@ def measure_iteration(effort: Effort) -> list[dict[str, Any]]:
     """A rollout and its update, with micro-batches of similar length and of any."""
     config = config_of()
     policy = untrained(config)
-    run = play(policy, config, effort)
+    run = middle([play(policy, config, effort) for _ in range(effort.repeats)])
     batch = collate(run.episodes, 0, config.rewards)
-    rows = []
-    for name, cut in (
-        ("text-envs", micro_batches),
-        ("without length bucketing", unsorted_batches),
-    ):
-        seconds = []
-        for _ in range(effort.repeats):
+    cuts = {"text-envs": micro_batches, "without length bucketing": unsorted_batches}
+    seconds: dict[str, list[float]] = {name: [] for name in cuts}
+    for _ in range(effort.repeats + 1):
+        for name, cut in cuts.items():
             optimizer = torch.optim.AdamW(policy.actor_parameters(), lr=0.0)
             learner = Learner(policy, None, config, optimizer)
             with patch.object(processes, "micro_batches", cut):
                 began = time.process_time()
                 learner.update(batch, torch.Generator().manual_seed(0))
-                seconds.append(time.process_time() - began)
-        rows.append({"name": name, "rollout": run.cpu, "update": median(seconds)})
-    return rows
+                seconds[name].append(time.process_time() - began)
+    return [
+        {"name": name, "rollout": run.cpu, "update": median(its[1:])}
+        for name, its in seconds.items()
+    ]
 
 
 def measure_trl(effort: Effort) -> dict[str, float]:
@@ -135,7 +138,7 @@ def measure_slow_environments(effort: Effort) -> list[dict[str, Any]]:
     for name, threads in (("on threads", 64), ("in turn", 0)):
         sampling = Sampling(config.max_reply_tokens, config.max_tokens, env_threads=threads)
         rollouts = Rollouts(policy, ChatTokens(policy.tokenizer), spec, sampling, split="train")
-        episodes = 2 * effort.groups
+        episodes = 4 * effort.groups
         make = type(spec).make
 
         def slow(self: Any, make: Any = make, **kwargs: Any) -> Any:
@@ -157,8 +160,8 @@ def measure_turns(effort: Effort) -> list[dict[str, Any]]:
     for turns in effort.turns:
         config = config_of(max_turns=turns, max_actions=200)
         policy = untrained(config)
-        small = effort._replace(groups=max(2, effort.groups // 4))
-        kept, anew = (play(policy, config, small, way, repeats=1) for way in (SlotEngine, Anew))
+        small = effort._replace(groups=1)
+        kept, anew = (play(policy, config, small, way) for way in (SlotEngine, Anew))
         rows.append({"turns": turns, "kept": kept.cpu, "anew": anew.cpu, "tokens": kept.tokens})
     return rows
 

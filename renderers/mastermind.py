@@ -23,7 +23,7 @@ _Shade = tuple[Color, Color]
 @draw.register
 def draw_mastermind(state: MastermindState, tile: int = 32) -> np.ndarray:
     """Draw the board. Its shape depends on the numbers of pegs, colours and guesses alone."""
-    words, code, left, history, over = state
+    words, code, left, history, over, _ = state
     pegs, guesses = len(code), len(history) + left
     picture = _board(pegs, guesses, words, tile).copy()
     shades = _shades(words)

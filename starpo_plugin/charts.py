@@ -68,6 +68,7 @@ def chart(
     marks: Sequence[Mark] = (),
     percent: bool = False,
     height: float = 150.0,
+    over: str = "iterations",
 ) -> str:
     """Draw lines over iterations.
 
@@ -77,6 +78,7 @@ def chart(
         marks: vertical lines; those outside the iterations that are drawn are left out.
         percent: values are shares, shown from 0 to 100 %.
         height: of the drawing; its width is 360, both in units that scale with the page.
+        over: what else they are drawn over, in words.
 
     Returns:
         An ``<svg>`` element; every text in it is escaped.
@@ -92,7 +94,7 @@ def chart(
     parts += [_mark(m, axes) for m in marks if axes.x[0] <= m.x <= axes.x[1]]
     parts += [_lines(s, axes, percent) for s in series]
     names = ", ".join(s.name for s in series)
-    return _svg(height, "".join(parts), f"{names}; over iterations")
+    return _svg(height, "".join(parts), f"{names}; over {over}")
 
 
 def _svg(height: float, content: str, about: str = "no data yet") -> str:

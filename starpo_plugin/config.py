@@ -130,15 +130,17 @@ class TrainConfig:
     """Demonstrations in an update of the imitation."""
     warmup_lr: float = 3e-3
     """Peak learning rate of the imitation."""
-    warmup_thought: Literal["facts", "plan", "facts and plan", "subgoals"] = "facts"
-    """What a demonstration thinks: facts (what is on the board), plan, facts and plan, or subgoals:
-    facts, then the plan's moves that change more than where the player is (Sokoban's pushes) and
-    where the first is made from. A whole plan that stays in the context is copied in later turns
-    rather than made anew, which teaches less.
+    warmup_thought: Literal["facts", "plan", "facts and plan", "subgoals", "facts and subgoals"] = (
+        "facts"
+    )
+    """What a demonstration thinks: facts (what is on the board), plan, subgoals (the plan's moves
+    that change more than where the player is, in Sokoban the pushes, and where the first is made
+    from), or facts and one of these. A whole plan that stays in the context is copied in later
+    turns rather than made anew, which teaches less.
     """
     warmup_moves: int = 0
-    """A demonstration's turn plays from one to this many moves, drawn evenly. 0: always as many as
-    the budget of moves and turns asks for.
+    """A demonstration's turn plays from one to this many moves, each further one with probability
+    1/3. 0: always as many as the budget of moves and turns asks for.
     """
 
     # --- rollout ---
@@ -157,8 +159,9 @@ class TrainConfig:
     last k, each turn then being a sequence of its own.
     """
     slots: int = 0
-    """Episodes that are played at once, at most; when one is over the next begins. 0: all of them.
-    Fewer need less memory for keys and values.
+    """Episodes that are played at once, at most; when one is over the next begins. 0: as many as a
+    rollout has, groups x members, also in an evaluation. Fewer need less memory for keys and
+    values; like micro_batch_tokens it changes results by rounding alone.
     """
     env_threads: int = 16
     """Threads for environments that take over 20 ms a step: they step while the model goes on. The
@@ -237,8 +240,10 @@ class TrainConfig:
     """The ratio is clipped at 1 + clip_high."""
     dual_clip: float | None = 3.0
     """Bound of the loss where the advantage is negative; None for none."""
-    value_coef: float = 1.0
-    """Weight of the value loss."""
+    value_coef: float = 0.01
+    """Weight of the value loss. It matters to a critic that shares the policy's body, whose
+    features it bends: at 1 a tiny model forgot in 25 iterations what it had imitated.
+    """
     value_clip: float = 0.5
     """A value may move this far from the old one before its loss stops falling."""
     aggregation: str = "token-mean"
@@ -318,6 +323,10 @@ class TrainConfig:
     def behaviour(self) -> Literal["recomputed", "sampler"]:
         """Where the log-probabilities that ratios are taken to come from."""
         return "sampler" if self.from_data else self.old_logprobs
+
+    def at_once(self, processes: int = 1) -> int:
+        """Episodes that each of so many processes plays at once, at most."""
+        return self.slots or -(-self.groups // processes) * self.members
 
     def protocol(self) -> ChatProtocol:
         """How the model is prompted and read."""

@@ -33,15 +33,15 @@ SETTINGS = {
     "--context-turns": "1",  # the board says all that there is to know
     "--micro-batch-tokens": "4096",
     "--tiny-layers": "4",
-    # imitation: demonstrations that think of the pushes and play one or two moves a turn
-    "--warmup-updates": "1350",
+    # imitation: demonstrations that think of the pushes and play one move a turn, now and then two
+    "--warmup-updates": "1800",
     "--warmup-batch": "24",
     "--warmup-moves": "2",
     "--warmup-thought": "subgoals",
     # many starts, each with few rollouts: what is learned of one level says little of the next
-    "--groups": "64",
+    "--groups": "96",
     "--members": "4",
-    "--filter-value": "0.5",
+    "--filter-value": "0.34",  # 32 groups; of the others most have no spread
     "--mini-batch": "32",
     # returns against their group's mean, not divided by the group's spread: where all members
     # fail, that would reward the one that failed with the fewest moves
@@ -52,9 +52,9 @@ SETTINGS = {
     "--lr-decay": "linear",
     "--entropy-coef": "0",
     "--old-logprobs": "sampler",
-    "--iterations": "145",
-    "--eval-every": "145",
-    "--save-every": "145",
+    "--iterations": "110",
+    "--eval-every": "55",
+    "--save-every": "110",
     "--eval-temperature": "1",
 }
 

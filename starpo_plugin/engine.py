@@ -170,7 +170,7 @@ class SlotEngine:
             self._rows[self._row_of.pop(conversation)] = None
             self._places.append(self._place_of.pop(conversation))
 
-    @torch.no_grad()
+    @torch.inference_mode()
     def step(self) -> list[tuple[int, Sampled]]:
         """See ``Engine``: reads who was asked, then draws one token for each that is replying."""
         asked = self._due()

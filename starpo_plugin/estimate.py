@@ -9,7 +9,7 @@ a tenth of a card free for them. Models spread over several GPUs.
 
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from starpo_plugin.config import TrainConfig
 from starpo_plugin.shapes import LOGITS_AT_ONCE, ModelShape
@@ -56,9 +56,11 @@ def estimate(shape: ModelShape, config: TrainConfig) -> dict[str, Phase]:
     standing = _standing(shape, config)
     trained = _trained(shape, config) * _SINGLE
     step = trained if config.device != "cpu" else 2.0 * _SINGLE * shape.embedding
+    played = config.groups * config.members
+    evaluated = config.eval_episodes * (1 + len(config.envs))
     return {
-        "rollout": standing | _rollout(shape, config, config.groups * config.members),
-        "evaluation": standing | _rollout(shape, config, config.eval_episodes),
+        "rollout": standing | _rollout(shape, config, min(played, config.at_once())),
+        "evaluation": standing | _rollout(shape, config, min(evaluated, config.at_once())),
         "update": standing | {"gradients": trained} | _update(shape, config),
         "optimiser step": standing | {"gradients": trained, "copies": step},
     }
@@ -78,29 +80,36 @@ def fits(phases: dict[str, Phase], gigabytes: float) -> bool:
 
 def smaller(config: TrainConfig) -> Iterator[tuple[str, TrainConfig]]:
     """Ways to make a run smaller, each with the ones before it: what to add to the command line."""
-    flags: list[str] = []
+    made: dict[str, Any] = {}
 
-    def step(flag: str, **changes: object) -> tuple[str, TrainConfig]:
+    def step(**changes: Any) -> tuple[str, TrainConfig]:
         nonlocal config
-        flags.append(flag)
+        made.update(changes)
         config = replace(config, **changes)
-        return " ".join(flags), config
+        return flags(made), config
 
     yield "", config
     if not config.gradient_checkpointing:
-        yield step("--gradient-checkpointing", gradient_checkpointing=True)
+        yield step(gradient_checkpointing=True)
     if config.micro_batch_tokens > 4096:
-        yield step("--micro-batch-tokens 4096", micro_batch_tokens=4096)
-    if config.eval_episodes > 64:
-        yield step("--eval-episodes 64", eval_episodes=64)
+        yield step(micro_batch_tokens=4096)
+    if config.at_once() > 32:
+        yield step(slots=32)
     if config.precision == "no":
-        yield step("--precision bf16", precision="bf16")
+        yield step(precision="bf16")
     if config.lora_rank == 0:
-        yield step("--lora-rank 32", lora_rank=32)
-    if config.members > 8:
-        yield step("--members 8", members=8)
-    if config.groups > 4:
-        yield step("--groups 4", groups=4)
+        yield step(lora_rank=32)
+    if config.at_once() > 8:
+        yield step(slots=8)
+
+
+def flags(changes: dict[str, Any]) -> str:
+    """Fields as options."""
+    written = []
+    for name, value in changes.items():
+        flag = "--" + name.replace("_", "-")
+        written.append(flag if value is True else f"{flag} {value}")
+    return " ".join(written)
 
 
 def _trained(shape: ModelShape, config: TrainConfig) -> int:

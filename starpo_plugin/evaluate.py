@@ -30,6 +30,7 @@ def device_of(config: TrainConfig) -> torch.device:
 
 class Evaluator:
     """Plays the evaluation levels of every environment with the policy; environments are made once.
+    No more episodes are under way than in a rollout, so that an evaluation needs no more memory.
 
     Args:
         policy: the model, at whatever weights it has when ``run`` is called.
@@ -49,6 +50,7 @@ class Evaluator:
     ) -> None:
         self._config, self._policy = config, policy
         self._seed = seed
+        processes = processes or Processes()
         self._rollouts = Rollouts(
             policy,
             tokens,
@@ -57,7 +59,7 @@ class Evaluator:
                 config.max_reply_tokens,
                 config.max_tokens,
                 config.eval_temperature,
-                config.slots,
+                config.at_once(processes.count),
                 config.env_threads,
             ),
             processes=processes,

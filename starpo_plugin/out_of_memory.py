@@ -6,12 +6,12 @@ from dataclasses import replace
 from typing import Any, Literal
 
 from starpo_plugin.config import TrainConfig
-from starpo_plugin.estimate import estimate
+from starpo_plugin.estimate import estimate, flags
 from starpo_plugin.shapes import read_shape
 
 Stage = Literal["imitation", "rollout", "update", "evaluation"]
 
-RESUMABLE = ("iterations", "micro_batch_tokens", "gradient_checkpointing", "compile")
+RESUMABLE = ("iterations", "micro_batch_tokens", "slots", "gradient_checkpointing", "compile")
 """Fields that a run can go on with changed: they change memory, speed or length, not results."""
 
 
@@ -36,15 +36,6 @@ class OutOfMemory(RuntimeError):
     def resumable(self) -> str:
         """Those of them that a run can go on with."""
         return flags({k: v for k, v in self.changes.items() if k in RESUMABLE})
-
-
-def flags(changes: dict[str, Any]) -> str:
-    """Fields as options."""
-    written = []
-    for name, value in changes.items():
-        flag = "--" + name.replace("_", "-")
-        written.append(flag if value is True else f"{flag} {value}")
-    return " ".join(written)
 
 
 @contextmanager
@@ -116,16 +107,18 @@ def _smaller_update(config: TrainConfig) -> dict[str, Any]:
 
 
 def _smaller_rollout(config: TrainConfig) -> dict[str, Any]:
-    changes: dict[str, Any] = {}
-    if config.groups > 1:
-        changes["groups"] = config.groups // 2
-    if config.members > 3:
-        changes["members"] = config.members // 2
-    return changes or {"max_tokens": max(1, config.max_tokens // 2)}
+    return _fewer_at_once(config, config.groups * config.members)
 
 
 def _smaller_evaluation(config: TrainConfig) -> dict[str, Any]:
-    return {"eval_episodes": max(1, config.eval_episodes // 4)}
+    return _fewer_at_once(config, config.eval_episodes * (1 + len(config.envs)))
+
+
+def _fewer_at_once(config: TrainConfig, episodes: int) -> dict[str, Any]:
+    rows = min(episodes, config.at_once())
+    if rows > 1:
+        return {"slots": max(1, rows // 4)}
+    return {"max_tokens": max(1, config.max_tokens // 2)}
 
 
 def _smaller_imitation(config: TrainConfig) -> dict[str, Any]:

@@ -120,15 +120,16 @@ class Processes:
         # FSDP2 averages over the processes what has to be summed
         self.accelerator.backward(loss * self.count if self.sharded else loss)
 
-    def sum_gradients(self, parameters: Iterable[torch.nn.Parameter]) -> None:
-        """Sum the gradients that the processes made of their shares; FSDP2 has summed those of
-        weights that are sharded.
+    def sum_gradients(self, parameters: Iterable[torch.nn.Parameter], *others: Tensor) -> None:
+        """Sum, in place, the gradients that the processes made of their shares; FSDP2 has summed
+        those of weights that are sharded. ``others`` are summed with them.
         """
         if self.count == 1:
             return
         grads = [p.grad for p in parameters if p.grad is not None and not _is_sharded(p.grad)]
-        if grads:  # as one tensor: a message takes its time, however little is in it
-            vector_to_parameters(self.sum(parameters_to_vector(grads)), grads)
+        if tensors := [*grads, *others]:
+            # as one tensor: a message takes its time, however little is in it
+            vector_to_parameters(self.sum(parameters_to_vector(tensors)), tensors)
 
     # --- weights ---
 

@@ -23,6 +23,8 @@ from starpo_plugin.options import field_notes
 from starpo_plugin.run_folder import RunFolder
 from starpo_plugin.token_view import spaced, token_view
 
+AgentScores = dict[str, dict[str, Any]]
+"""Agent -> its score, in the form of ``run_folder.score_dict``."""
 COLUMNS = 3
 """Episodes of one start that are shown side by side: at first of the first evaluation, the last,
 and one between.
@@ -87,6 +89,7 @@ def _page(folder: RunFolder) -> dict[str, Any]:
         "done": done,
         "tiles": _tiles(config, metrics, evals),
         "scores": scores,
+        "environments": environment_rows(folder),
         "curve": success_chart(metrics, evals, scores, warnings, trained_on),
         "trained_on": trained_on,
         "warnings": warnings,
@@ -101,17 +104,37 @@ def _page(folder: RunFolder) -> dict[str, Any]:
     }
 
 
-def score_rows(folder: RunFolder) -> dict[str, dict[str, Any]]:
+def score_rows(folder: RunFolder) -> AgentScores:
     """Give a run's yardsticks and its own scores by name, from the weakest agent to the oracle:
     random, before and after training, the best in between where it beats the last.
     """
-    config = folder.config()
+    return _ranked(folder.config(), _yardsticks(folder), folder.read("evals.jsonl"))
+
+
+def environment_rows(folder: RunFolder) -> dict[str, AgentScores]:
+    """Give the same of each environment, before and after training; none where there is one."""
+    evals = [e for e in folder.read("evals.jsonl") if "envs" in e]
+    yardsticks, ends = _yardsticks(folder).get("envs", {}), [*evals[:1], *evals[1:][-1:]]
+    tasks = ends[0]["envs"] if ends else {}
+    return {
+        task: _ranked(
+            folder.config(),
+            yardsticks.get(task, {}),
+            [{**e["envs"][task], "iteration": e["iteration"]} for e in ends],
+        )
+        for task in tasks
+    }
+
+
+def _yardsticks(folder: RunFolder) -> dict[str, Any]:
     try:
-        yardsticks = json.loads((folder.path / "yardsticks.json").read_text())
+        return json.loads((folder.path / "yardsticks.json").read_text())
     except FileNotFoundError:
-        yardsticks = {}
+        return {}
+
+
+def _ranked(config: TrainConfig, yardsticks: Mapping[str, Any], evals: Records) -> AgentScores:
     rows = {"random": yardsticks["random"]} if "random" in yardsticks else {}
-    evals = folder.read("evals.jsonl")
     if evals:
         rows["after imitation" if config.warmup_updates else "before training"] = evals[0]
         best, last = max(evals, key=lambda e: e["success"]), evals[-1]

@@ -10,6 +10,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 from starpo_plugin.config import TrainConfig, from_dict, to_dict
@@ -106,7 +107,10 @@ class RunFolder:
         """Append an evaluation, also of each environment where there are several, and some of its
         episodes.
         """
-        envs = {task: score_dict(s) for task, s in (each or {}).items()}
+        turns: dict[str, list[int]] = {}
+        for trajectory in played:
+            turns.setdefault(trajectory.task, []).append(len(trajectory.turns))
+        envs = {k: score_dict(s) | {"turns": fmean(turns[k])} for k, s in (each or {}).items()}
         more = {"envs": envs} if len(envs) > 1 else {}
         self._append("evals.jsonl", {"iteration": iteration, **score_dict(score), **more})
         episodes = [episode_dict(t) for t in played[:SAMPLES]]

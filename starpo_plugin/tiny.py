@@ -2,14 +2,16 @@
 
 It takes the very code path that a 7B model takes, on a laptop CPU, with no download. The tokenizer
 has one token per board cell, one per word that the environment uses, single characters for other
-text and bytes for the rest, so any text can be encoded and decoded exactly. Model and tokenizer
-save and load like any other (``save_pretrained``, ``from_pretrained``).
+text and bytes for the rest, so any text can be encoded and decoded exactly. The frame of a board,
+walls that are always the same, takes a token per row. Model and tokenizer save and load like any
+other (``save_pretrained``, ``from_pretrained``).
 """
 
 import re
 import string
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from os.path import commonprefix
 from typing import Any
 
 import torch
@@ -49,10 +51,12 @@ def tiny_tokenizer(corpus: Iterable[str], tags: Iterable[str] = ()) -> PreTraine
         vocab.setdefault(character, len(vocab))
     for digit in string.digits:
         vocab.setdefault(f" {digit}", len(vocab))
-    for piece in sorted({p for text in corpus for p in re.findall(_PIECES, text)}):
+    texts = list(corpus)
+    pieces = "|".join([*_frame([t for t in texts if "\n" in t]), _PIECES])
+    for piece in sorted({p for text in texts for p in re.findall(pieces, text)}):
         vocab.setdefault(piece, len(vocab))
     core = Tokenizer(models.BPE(vocab, [], byte_fallback=True, ignore_merges=True))
-    core.pre_tokenizer = pre_tokenizers.Split(Regex(_PIECES), behavior="isolated")
+    core.pre_tokenizer = pre_tokenizers.Split(Regex(pieces), behavior="isolated")
     core.decoder = decoders.Sequence([decoders.ByteFallback(), decoders.Fuse()])
     tokenizer = PreTrainedTokenizerFast(
         tokenizer_object=core,
@@ -64,6 +68,28 @@ def tiny_tokenizer(corpus: Iterable[str], tags: Iterable[str] = ()) -> PreTraine
     tokenizer.add_tokens([t for tag in tags for t in (f"<{tag}>", f"</{tag}>")])
     tokenizer.chat_template = CHAT_TEMPLATE
     return tokenizer
+
+
+def _frame(boards: Sequence[str]) -> list[str]:
+    """Patterns of what all boards begin with, end with, and have around each line's end.
+
+    A board of 6x6 cells inside walls becomes 21 tokens instead of 41; its cells stay one each, at
+    the same distance from those above and below.
+    """
+    if len(set(boards)) < 2:
+        return []
+    # RUF071: character by character is what is wanted of texts that are not paths
+    first = commonprefix(boards)  # noqa: RUF071
+    last = commonprefix([b[::-1] for b in boards])[::-1]  # noqa: RUF071
+    around = {b[i - 1 : i + 2] for b in boards for i, c in enumerate(b) if c == "\n"}
+    patterns = []
+    if "\n" in first:
+        patterns.append(rf"(?<![\s\S]){re.escape(first)}")
+    if "\n" in last:
+        patterns.append(rf"{re.escape(last)}(?![\s\S])")
+    if len(around) == 1:
+        patterns.append(re.escape(around.pop()))
+    return patterns
 
 
 def tiny_model(tokenizer: Any, seed: int, shape: TinyShape | None = None) -> Qwen3ForCausalLM:

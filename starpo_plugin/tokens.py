@@ -7,6 +7,7 @@ there.
 """
 
 from collections.abc import Callable, Iterable, Sequence
+from functools import lru_cache
 from itertools import accumulate, pairwise
 from typing import Any
 
@@ -17,6 +18,8 @@ from starpo_plugin.sections import Span
 _SYSTEM, _FIRST, _REPLY, _USER = (
     f"{name}PLACEHOLDER" for name in ("SYSTEM", "FIRST", "REPLY", "USER")
 )
+_STARTS = 4096
+"""First prompts that are remembered: the members of a group begin alike, and meet again later."""
 _CLOCK = """\
 {%- macro strftime_now(form) -%}
 {%- set said = namespace(text=form) -%}
@@ -50,7 +53,8 @@ class ChatTokens:
                 " or set its chat_template and save it with the model"
             )
         self.tokenizer = tokenizer
-        self._decode = _decoder(tokenizer)
+        self._encode, self._decode = _core(tokenizer)
+        self._start = lru_cache(_STARTS)(self._start_ids)
         template = tokenizer.get_chat_template()
         self._template = _CLOCK + template if "strftime_now" in template else template
         between, after, header = self._pieces_of_a_turn()
@@ -82,12 +86,15 @@ class ChatTokens:
 
         Where the template has no system role, or drops its message, the user says it.
         """
+        return list(self._start(system, user))
+
+    def _start_ids(self, system: str, user: str) -> tuple[int, ...]:
         messages = [("user", user)]
         if system and self._has_system_role:
             messages = [("system", system), *messages]
         elif system:
             messages = [("user", f"{system}\n\n{user}")]
-        return self.encode(self._render(messages))
+        return tuple(self.encode(self._render(messages)))
 
     def next(self, user: str, last_id: int | None) -> list[int]:
         """Ids of a further user message and the reply's header.
@@ -240,7 +247,7 @@ class ChatTokens:
 
     def encode(self, text: str) -> list[int]:
         """Ids of a text, no special tokens added."""
-        return self.tokenizer(text, add_special_tokens=False)["input_ids"]
+        return self._encode(text)
 
     def _is_special(self, token: int) -> bool:
         return (
@@ -248,17 +255,28 @@ class ChatTokens:
         )
 
 
-def _decoder(tokenizer: Any) -> Callable[[list[list[int]]], list[str]]:
-    """Give what turns lists of ids into their texts, special tokens included.
+def _core(
+    tokenizer: Any,
+) -> tuple[Callable[[str], list[int]], Callable[[list[list[int]]], list[str]]]:
+    """Give what turns a text into ids, and lists of ids into their texts, special tokens included.
 
     Where the tokenizer adds nothing to what its core does, the core is asked: transformers looks
     at every single id before, which for a rollout of a tiny model is a quarter of its time.
     """
     from transformers import PreTrainedTokenizerFast  # a second to import, loaded with the model
 
-    kind = PreTrainedTokenizerFast
-    if all(getattr(type(tokenizer), n, None) is getattr(kind, n) for n in ("decode", "_decode")):
+    kind, own = PreTrainedTokenizerFast, type(tokenizer)
+    methods = ("__call__", "_encode_plus", "decode", "_decode")
+    if all(getattr(own, name, None) is getattr(kind, name) for name in methods):
         core = tokenizer.backend_tokenizer
-        return lambda many: [core.decode(ids, skip_special_tokens=False) for ids in many]
+        core.no_truncation()  # files of some models ask for it
+        core.no_padding()
+        return (
+            lambda text: core.encode(text, add_special_tokens=False).ids,
+            lambda many: [core.decode(ids, skip_special_tokens=False) for ids in many],
+        )
     settings = {"skip_special_tokens": False, "clean_up_tokenization_spaces": False}
-    return lambda many: [tokenizer.decode(ids, **settings) for ids in many]
+    return (
+        lambda text: tokenizer(text, add_special_tokens=False)["input_ids"],
+        lambda many: [tokenizer.decode(ids, **settings) for ids in many],
+    )

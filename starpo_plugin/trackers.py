@@ -24,18 +24,20 @@ def check_tracker(config: TrainConfig) -> None:
         )
 
 
-def begin_tracker(accelerator: "Accelerator", config: TrainConfig) -> None:
-    """Begin what ``accelerator.log`` writes to; the run's folder is there.
+def begin_tracker(accelerator: "Accelerator", config: TrainConfig, goes_on: bool = False) -> None:
+    """Begin what ``accelerator.log`` writes to, or go on with it; the run's folder is there.
 
     Raises ``ValueError`` where the tracker can't begin: no account, no network.
     """
     run = Path(config.run)
+    # another run may have had this name before, in another folder
+    resume = "allow" if goes_on else "never"
     options: dict[str, tuple[str, dict[str, Any] | None, dict[str, Any]]] = {
         # project, config, arguments of the tracker's own. TensorBoard takes the first as a folder,
         # and its table of hyperparameters holds neither lists nor None.
         "tensorboard": ("tensorboard", None, {}),
         "wandb": (PROJECT, to_dict(config), {"name": run.name, "dir": str(run)}),
-        "trackio": (PROJECT, to_dict(config), {"name": run.name, "resume": "allow"}),
+        "trackio": (PROJECT, to_dict(config), {"name": run.name, "resume": resume}),
     }
     if config.tracker == "none":
         return

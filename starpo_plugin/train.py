@@ -68,7 +68,7 @@ def train(config: TrainConfig, watcher: Watcher | None = None, resume: bool = Fa
     data = open_data(config, folder, resume) if config.from_data else None
     if not resume:
         folder.create(config)
-    begin_tracker(processes.accelerator, config)
+    begin_tracker(processes.accelerator, config, resume)
     run = begin(config, folder, processes, watcher, data)
     rollouts = Rollouts(
         run.policy,

@@ -18,14 +18,13 @@ from starpo_plugin.batch import Batch, collate, micro_batches
 from starpo_plugin.context import next_prompt
 from starpo_plugin.episode import EpisodeSpec
 from starpo_plugin.facts import describe
-from starpo_plugin.losses import AGGREGATIONS, Totals
 from starpo_plugin.policy import Policy
 from starpo_plugin.processes import Processes
 from starpo_plugin.tokens import ChatTokens
 from starpo_plugin.trajectory import Trajectory, Turn
 from text_envs.chat import ChatEnv
 
-Thought = Literal["facts", "plan", "facts and plan", "subgoals"]
+Thought = Literal["facts", "plan", "facts and plan", "subgoals", "facts and subgoals"]
 
 Demonstration = tuple[str, list[tuple[str, str, float]]]
 """System message, then (user message, reply, reward) of every turn."""
@@ -67,11 +66,12 @@ def _sections(env: ChatEnv, plan: list[str], moves: list[str], thought: Thought)
     separator = f" {env.protocol.action_separator} "
     now = describe(game.facts())
     sections = {"observation": now, "answer": separator.join(moves)}
-    thoughts = {"facts": now, "plan": " ".join(plan)}
-    thoughts["facts and plan"] = f"{now} plan {thoughts['plan']}"
-    if thought == "subgoals":
-        thoughts["subgoals"] = f"{now}{_subgoals(plan, _foreseen(game, plan))}"
-    sections["think"] = thoughts[thought]
+    kinds = {
+        "facts": lambda: now,
+        "plan": lambda: " ".join(plan),
+        "subgoals": lambda: _subgoals(plan, _foreseen(game, plan)),
+    }
+    sections["think"] = " then ".join(filter(None, (kinds[k]() for k in thought.split(" and "))))
     if "prediction" in env.protocol.sections:
         sections["prediction"] = describe(_foreseen(game, moves)[-1])
     return sections
@@ -106,7 +106,7 @@ def _subgoals(plan: list[str], facts: list[Mapping[str, Any]]) -> str:
         return ""
     here = facts[changing[0]]
     place = {"from": here["player"]} if "player" in here else {}
-    return " ".join(["", "then", *(plan[i] for i in changing), *describe(place).split()])
+    return " ".join([*(plan[i] for i in changing), *describe(place).split()])
 
 
 def demonstrations(
@@ -120,21 +120,24 @@ def demonstrations(
     """Demonstrations on levels drawn from ``seed``: those of the given ``numbers``, or endless ones
     from 0 on. One does not depend on the others.
 
-    A turn plays from one to ``moves_per_turn`` moves, drawn evenly; with 0 it always plays as many
-    as the budget of moves and turns asks for.
+    A turn plays from one to ``moves_per_turn`` moves, each further one with probability 1/3; with 0
+    it always plays as many as the budget of moves and turns asks for.
     """
     env = spec.make(**env_kwargs)
     most = min(
         moves_per_turn or -(-spec.max_actions // spec.max_turns),
         spec.protocol.max_actions_per_turn,
     )
-    least = 1 if moves_per_turn else most
     for number in itertools.count() if numbers is None else numbers:
         rng, shown = np.random.default_rng((seed, number)), None
-        pace = partial(rng.integers, least, most + 1)
+        pace = partial(_unhurried, rng, most) if moves_per_turn else lambda: most
         while shown is None:  # a start that the oracle has no plan for gives way to another
             shown = demonstrate(env, int(rng.integers(2**31)), pace, thought)
         yield shown
+
+
+def _unhurried(rng: np.random.Generator, most: int) -> int:
+    return min(most, int(rng.geometric(2 / 3)))
 
 
 def as_trajectory(shown: Demonstration, tokens: ChatTokens, spec: EpisodeSpec) -> Trajectory:
@@ -202,21 +205,23 @@ def imitate(
         for group in (g for o in optimizers for g in o.param_groups):
             group["lr"] = group["initial_lr"] * _schedule(step, updates)
         batch = _next_batch(source, tokens, spec, len(own)).to(policy.device)
-        found = processes.total({"tokens": weight * float(batch.mask.sum())})
-        totals, total_loss = Totals(int(found["tokens"]), len(batch), 1), 0.0
+        loss, count = torch.zeros(1, device=policy.device), weight * batch.mask.sum().view(1)
         policy.zero_grad(set_to_none=True)
         for rows in micro_batches(batch, micro_batch_tokens):
             part = batch.rows(rows)
-            loss = -weight * AGGREGATIONS["token-mean"](policy(part).logprobs, part.mask, totals)
-            loss.backward()
-            total_loss += float(loss.detach())
-        processes.sum_gradients(policy.parameters())
+            part_loss = -weight * (policy(part).logprobs * part.mask).sum()
+            part_loss.backward()
+            loss += part_loss.detach()
+        processes.sum_gradients(policy.parameters(), loss, count)
+        # the mean over all tokens, whose number one message tells together with the gradients
+        for parameter in policy.parameters():
+            if parameter.grad is not None:
+                parameter.grad /= count
         torch.nn.utils.clip_grad_norm_(policy.model.parameters(), 1.0)
         for optimizer in optimizers:
             optimizer.step()
-        total_loss = processes.total({"loss": total_loss})["loss"]
         if progress is not None:
-            progress(step + 1, total_loss)
+            progress(step + 1, float(loss / count))
 
 
 def _optimizers(model: Any, lr: float) -> list[torch.optim.Optimizer]:

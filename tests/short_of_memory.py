@@ -21,7 +21,7 @@ CASES = {
     "small": "--groups 1 --members 2 --eval-episodes 2",
     "update": "--groups 4 --members 8 --eval-episodes 2",
     "rollout": "--groups 20 --members 20 --eval-episodes 2",
-    "evaluation": "--groups 1 --members 2 --eval-episodes 400",
+    "evaluation": "--groups 1 --members 2 --eval-episodes 400 --slots 400",
 }
 
 

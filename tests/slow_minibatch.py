@@ -49,6 +49,7 @@ class Recipe:
     dual_clip: float = 3.0
     entropy: float = 0.001
     value_clip: float = 0.5
+    critic: float = 0.01
     keep_groups: float = 1.0
     loss_sections: Sequence[str] = ()
     advantage_sections: Sequence[str] = ()
@@ -222,7 +223,7 @@ def minibatch(rows: Sequence[Row], model: Any, head: nn.Linear, recipe: Recipe) 
                 entropy = entropy + entropies[token.at - 1]
             if token.credited:
                 critic = critic + squared_error(values[token.at - 1], token, recipe)
-    loss = (policy - recipe.entropy * entropy) / trained + critic / credited
+    loss = (policy - recipe.entropy * entropy) / trained + recipe.critic * critic / credited
     parameters, own = list(model.parameters()), list(head.parameters())
     found = torch.autograd.grad(loss, [*parameters, *own])
     squares = [float(g.square().sum()) for g in found]

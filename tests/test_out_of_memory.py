@@ -29,6 +29,7 @@ def test_a_run_short_of_memory_says_where_and_what_to_change_and_goes_on(tmp_pat
         assert "tried to allocate" in error
         assert "estimated:" in error
     start = {k: tmp_path / k / "checkpoints" / "000000" for k in ("update", "rollout")}
+    go_on = f"its last checkpoint is {start['rollout']}: go on from iteration 0 with: starpo train"
     assert "out of memory in the update (32 trajectories of up to" in update[1]
     tokens = int(update[1].split("trajectories of up to ")[1].split()[0]) * 32
     smaller = f"--micro-batch-tokens {tokens // 4} --gradient-checkpointing"
@@ -36,9 +37,9 @@ def test_a_run_short_of_memory_says_where_and_what_to_change_and_goes_on(tmp_pat
     assert f"its last checkpoint is {start['update']}" in update[1]
     assert f"starpo train --resume {tmp_path}/update {smaller}\n" in update[1]
     assert "out of memory in the rollout (20 x 20 episodes of up to 300 tokens)" in rollout[1]
-    assert f"--model {start['rollout']} --groups 10 --members 10 --run OTHER" in rollout[1]
+    assert f"{go_on} --resume {tmp_path}/rollout --slots 100\n" in rollout[1]
     assert "out of memory in the evaluation (400 episodes" in evaluation[1]
-    assert "--eval-episodes 100" in evaluation[1]
+    assert f"--resume {tmp_path}/evaluation --slots 100\n" in evaluation[1]
     assert resumed == [0, ""]
     assert [n for n, _ in checkpoints(tmp_path / "update" / "checkpoints")] == [0, 1]
 
@@ -66,8 +67,8 @@ def test_each_stage_names_its_own_options():
     policy, config = small_policy(), TrainConfig(gradient_checkpointing=True, lora_rank=4)
     wanted = {
         "update": "--micro-batch-tokens 4096",
-        "rollout": "--groups 4 --members 8",
-        "evaluation": "--eval-episodes 64",
+        "rollout": "--slots 32",
+        "evaluation": "--slots 32",
         "imitation": "--micro-batch-tokens 4096",
     }
     for stage, flags in wanted.items():

@@ -125,6 +125,7 @@ def test_a_finished_run_shows_yardsticks_curves_and_episodes(tmp_path):
     for text in ("thought 10", "thought 30"):  # to be had by the sliders
         assert text in page.text
     assert "unfinished" not in page.text
+    assert "Each environment" not in page.text
 
 
 def test_the_page_needs_no_network_and_runs_only_its_own_script(tmp_path):
@@ -237,6 +238,41 @@ def test_warnings_are_listed_and_marked_on_their_curve_and_on_success(tmp_path):
     page = read(write_report(folder.path))
     assert "stopped here" in page.text
     assert "stopped early" in page.text
+
+
+def mixed(path: Path, iterations: int = 40, **changes) -> RunFolder:
+    """A run of two environments, the second with a name that would act."""
+    folder = RunFolder(path)
+    folder.create(TrainConfig(run=str(path), iterations=40, envs=(HOSTILE,), **changes))
+    names = ("Some-v0", HOSTILE)
+    played = [dataclasses.replace(episode(1, "a"), task=n, turns=()) for n in names]
+    played.append(dataclasses.replace(episode(2, "b"), task="Some-v0"))
+    agents = {"random": Score(64, 12, 0.1, 9.0), "oracle": Score(64, 64, 1.0, 4.0)}
+    folder.yardsticks(agents, {"Some-v0": agents, HOSTILE: {"random": agents["random"]}})
+    for i in range(0, iterations + 1, 20):
+        each = {"Some-v0": Score(64, 16 + i, 0.2, 8.0), HOSTILE: Score(64, 8, -0.75, 8.0)}
+        folder.evaluation(i, Score(128, 24 + i, 0.2, 8.0), played, each)
+    return folder
+
+
+def test_several_environments_have_a_table_each(tmp_path):
+    folder = mixed(tmp_path)
+    rows = report.environment_rows(folder)
+    assert list(rows) == ["Some-v0", HOSTILE]
+    assert list(rows["Some-v0"]) == ["random", "before training", "after StarPO", "oracle"]
+    assert list(rows[HOSTILE]) == ["random", "before training", "after StarPO"]
+    assert rows["Some-v0"]["after StarPO"]["success"] == 56 / 64
+    assert rows["Some-v0"]["after StarPO"]["turns"] == 0.5
+    page = read(write_report(folder.path))
+    for words in ("Each environment", "87.5", "-0.75", visible(HOSTILE)):
+        assert words in page.text
+    assert "img" not in page.tags
+
+
+@pytest.mark.parametrize("iterations", [0, 20])
+def test_environments_of_a_run_that_goes_on(tmp_path, iterations):
+    rows = report.environment_rows(mixed(tmp_path, iterations, warmup_updates=5))["Some-v0"]
+    assert list(rows)[1:-1] == ["after imitation", "at iteration 20"][: 1 + iterations // 20]
 
 
 def test_the_best_is_named_where_it_beats_the_last(tmp_path):

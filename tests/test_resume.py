@@ -1,12 +1,10 @@
-"""Interrupted runs: what a kill or a full disk leaves behind, and that going on changes nothing."""
+"""Interrupted runs: that going on changes nothing, and what a full disk leaves behind; those that
+are killed are in ``test_kill.py``.
+"""
 
 import dataclasses
-import json
 import os
 import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +14,7 @@ from safetensors.torch import load_file
 
 from starpo_plugin import checkpoint
 from starpo_plugin.checkpoint import CheckpointError
-from starpo_plugin.config import TrainConfig, to_dict
+from starpo_plugin.config import TrainConfig
 from starpo_plugin.presets import preset
 from starpo_plugin.run_folder import RunFolder
 from starpo_plugin.train import train
@@ -40,12 +38,6 @@ SMALL: dict[str, Any] = {
     "save_every": 2,
     "iterations": 6,
 }
-# what a killed process runs: the config comes as JSON, so that nothing but the run folder is shared
-CHILD = (
-    "import json, sys, torch; torch.set_num_threads(1);"
-    "from starpo_plugin.config import from_dict; from starpo_plugin.train import train;"
-    "train(from_dict(json.loads(sys.argv[1])), resume=len(sys.argv) > 2)"
-)
 
 
 def _config(run: Path, name: str = "starpo_s", **changes: Any) -> TrainConfig:
@@ -63,11 +55,6 @@ def _weights(path: Path) -> dict[str, torch.Tensor]:
     critic = path / "critic.safetensors"
     more = load_file(critic) if critic.exists() else {}
     return {**load_file(path / "model.safetensors"), **more}
-
-
-def _start(config: TrainConfig, *more: str) -> subprocess.Popen[bytes]:
-    arguments = [sys.executable, "-c", CHILD, json.dumps(to_dict(config)), *more]
-    return subprocess.Popen(arguments, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
 TRICO: dict[str, Any] = {
@@ -99,38 +86,6 @@ def test_a_run_that_stops_and_goes_on_is_the_run_that_did_not(tmp_path, name, ch
     a, b = _weights(last), _weights(resumed)
     assert a.keys() == b.keys()
     assert all(torch.equal(a[k], b[k]) for k in a)
-
-
-def test_kill_in_the_middle_and_go_on(tmp_path):
-    whole, killed = _config(tmp_path / "whole"), _config(tmp_path / "killed")
-    last = train(whole)
-    process = _start(killed)
-    folder = RunFolder(killed.run)
-    waited = time.monotonic() + 120
-    # after the first checkpoint of the loop, wherever the process then is
-    while len(folder.read("metrics.jsonl")) < 3 and time.monotonic() < waited:
-        time.sleep(0.01)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    assert [n for n, _ in checkpoint.checkpoints(folder.checkpoints)][:2] == [0, 2]
-    assert _start(killed, "--resume").wait() == 0
-    assert _numbers(tmp_path / "killed") == _numbers(tmp_path / "whole")
-    a, b = _weights(last), _weights(folder.checkpoints / "000006")
-    assert all(torch.equal(a[k], b[k]) for k in a)
-
-
-def test_kill_in_the_middle_of_writing_a_checkpoint(tmp_path):
-    """The draft of the next checkpoint is there, half of it: it is not taken for one, and goes."""
-    config = _config(tmp_path / "run", iterations=2)
-    train(config)
-    folder = RunFolder(config.run)
-    draft = folder.checkpoints / ".new-000004"
-    draft.mkdir()
-    (draft / "model.safetensors").write_bytes(b"half")
-    last = train(dataclasses.replace(config, iterations=4), resume=True)
-    assert last.name == "000004"
-    assert not draft.exists()
-    assert checkpoint.read_state(last)["iteration"] == 4
 
 
 def test_lines_that_a_kill_cut_short_are_written_again(tmp_path):

@@ -119,6 +119,55 @@ def test_tiny_has_one_token_a_cell_and_a_word():
     assert _TINY.convert_ids_to_tokens(ids) == [*"#P_O#", "\n", "left", " ||", " right"]
 
 
+BOARDS = ["#####\n#P_O#\n#__X#\n#####", "#####\n#_P_#\n#O_X#\n#####", "#####\n#_P_#\n#_X_#\n#####"]
+_FRAMED = tiny_tokenizer([*WORDS, *BOARDS], tags=("think", "answer"))
+
+
+def test_tiny_has_one_token_for_the_walls_between_two_rows():
+    ids = ChatTokens(_FRAMED).start("", "#####\n#P_O#\n#__X#\n#####")
+    pieces = _FRAMED.convert_ids_to_tokens(ids)
+    assert pieces[1:-2] == ["#####\n#", *"P_O", "#\n#", *"__X", "#\n#####"]
+
+
+@given(st.lists(st.text("#_PO", min_size=3, max_size=3), min_size=1, max_size=5))
+def test_tiny_keeps_cells_as_far_apart_as_they_are_on_the_board(rows):
+    board = "\n".join(["#####", *(f"#{row}#" for row in rows), "#####"])
+    ids = ChatTokens(_FRAMED).start("", board)[1:-2]
+    cells = _FRAMED.convert_ids_to_tokens(ids)[1:]
+    assert [cells[4 * k : 4 * k + 3] for k in range(len(rows))] == [list(row) for row in rows]
+    assert len(cells) == 4 * len(rows)
+    assert _FRAMED.decode(ids) == board
+
+
+@given(st.text(st.characters(exclude_categories=["Cs"]) | st.sampled_from("#\n"), max_size=60))
+def test_a_tokenizer_that_knows_a_frame_still_takes_any_text(text):
+    tokens = ChatTokens(_FRAMED)
+    ids = tokens.encode(text)
+    if not any(i in _FRAMED.all_special_ids for i in ids):
+        assert tokens.decode(ids) == text
+
+
+def test_boards_that_share_no_frame_keep_a_token_for_every_cell():
+    open_boards = tiny_tokenizer(["_P_\nO__", "___\nP_O", "__P\n___"])
+    ids = open_boards("_P_\n___", add_special_tokens=False)["input_ids"]
+    assert open_boards.convert_ids_to_tokens(ids) == [*"_P_\n___"]
+
+
+def test_a_limit_in_the_tokenizers_file_cuts_nothing():
+    cutting = _tokenizer()
+    cutting.backend_tokenizer.enable_truncation(2)
+    cutting.backend_tokenizer.enable_padding(length=40)
+    tokens = ChatTokens(cutting)
+    assert tokens.decode(tokens.encode("left || right")) == "left || right"
+
+
+def test_a_prompt_that_is_asked_for_again_is_a_list_of_its_own():
+    tokens = ChatTokens(_tokenizer())
+    first = tokens.start("be brief", "#P_O#")
+    first.append(0)
+    assert tokens.start("be brief", "#P_O#") == first[:-1]
+
+
 def test_tiny_saves_and_loads_like_any_other(tmp_path):
     model = tiny_model(_TINY, seed=1)
     model.save_pretrained(tmp_path)

@@ -1,10 +1,14 @@
-"""Where metrics are shown besides the run's folder: TensorBoard, wandb, nothing."""
+"""Where metrics are shown besides the run's folder: TensorBoard, wandb, trackio, nothing."""
 
+import json
+import sqlite3
+from contextlib import closing
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import pytest
+from processes import run_python
 
 from starpo_plugin.config import TrainConfig
 from starpo_plugin.presets import preset
@@ -58,6 +62,33 @@ def test_wandb_offline(tmp_path, monkeypatch):
     (written,) = (tmp_path / "run" / "wandb").glob("offline-run-*/run-*.wandb")
     assert written.stat().st_size > 0
     assert not (tmp_path / "run" / "tensorboard").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(find_spec("trackio") is None, reason="trackio is an extra: pip install trackio")
+def test_trackio_offline(tmp_path):
+    """Another run of the same name is another run; one that goes on is the same."""
+    program = (
+        "import sys, torch; torch.set_num_threads(1)\n"
+        "from dataclasses import replace; from pathlib import Path\n"
+        "from test_trackers import _config, train\n"
+        "first, second = (_config(Path(p) / 'run', 'trackio') for p in sys.argv[1:])\n"
+        "train(first); train(second); train(replace(second, iterations=3), resume=True)"
+    )
+    places = [str(tmp_path / name) for name in ("one", "two")]
+    stored = tmp_path / "trackio"  # trackio reads where, once, when it is imported
+    run_python("-c", program, *places, timeout=300, TRACKIO_DIR=str(stored), HF_HUB_OFFLINE="1")
+    with closing(sqlite3.connect(stored / "starpo.db")) as database:
+        lines = database.execute("SELECT run_id, run_name, step, metrics FROM metrics").fetchall()
+    assert {name for _, name, _, _ in lines} == {"run"}
+    shown: dict[str, dict[int, float]] = {}
+    for number, _, step, metrics in lines:
+        told = json.loads(metrics)
+        if "grad_norm" in told:
+            shown.setdefault(number, {})[step] = told["grad_norm"]
+    written = [RunFolder(Path(p) / "run").read("metrics.jsonl") for p in places]
+    assert list(shown.values()) == [{m["iteration"]: m["grad_norm"] for m in w} for w in written]
+    assert [list(steps) for steps in shown.values()] == [[1], [1, 2, 3]]
 
 
 @pytest.mark.parametrize("name", ["wandb", "trackio"])

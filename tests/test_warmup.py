@@ -81,8 +81,10 @@ def test_subgoals_are_the_pushes_and_where_to_stand_for_the_first():
     game: Any = env.unwrapped
     start, plan = game.get_state(), game.solve()
     assert plan == ["right", "down", "down"]
-    thought = _sections(env, plan, plan[:1], "subgoals")["think"]
-    assert thought == "player 1 1 boxes 2 2 targets 4 2 then down down from 1 2"
+    thoughts: tuple[Thought, ...] = ("subgoals", "facts and subgoals")
+    alone, after = (_sections(env, plan, plan[:1], t)["think"] for t in thoughts)
+    assert alone == "down down from 1 2"
+    assert after == "player 1 1 boxes 2 2 targets 4 2 then down down from 1 2"
     assert game.get_state() == start
 
 
@@ -90,8 +92,10 @@ def test_where_only_the_player_changes_there_are_no_subgoals():
     env = EpisodeSpec("TextFrozenLake-v0").make()
     env.reset(seed=0)
     game: Any = env.unwrapped
-    told = [_sections(env, game.solve(), [], t)["think"] for t in ("facts", "subgoals")]
+    thoughts: tuple[Thought, ...] = ("facts", "facts and subgoals", "subgoals")
+    told = [_sections(env, game.solve(), [], t)["think"] for t in thoughts]
     assert told[0] == told[1]
+    assert told[2] == ""
 
 
 @pytest.mark.parametrize("thought", get_args(Thought))

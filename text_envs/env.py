@@ -114,7 +114,8 @@ class TextEnv(gym.Env[Any, str]):
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Any, dict[str, Any]]:
         """Start an episode. Raises ``ValueError`` for an unknown option or a malformed level."""
-        super().reset(seed=seed)
+        if seed is not None:
+            super().reset(seed=seed)
         level, noise_seed = _checked_options(options) if options else (None, None)
         self._noise = rng = self.np_random
         self._state = self._start(level, seed, rng)
@@ -270,10 +271,12 @@ class TextEnv(gym.Env[Any, str]):
     def _start(self, level: str | None, seed: int | None, rng: np.random.Generator) -> Any:
         states = self._levels if level is None else self._checked(self.game.levels(level))
         if states is not None:
-            return states[(int(rng.integers(len(states))) if seed is None else seed) % len(states)]
+            return states[(int(rng.random() * len(states)) if seed is None else seed) % len(states)]
+        if self.split is None:
+            return self.game.initial(rng)
         for _ in range(MAX_DRAWS):
             state = self.game.initial(rng)
-            if self.split is None or split_of(self.game.level(state)) == self.split:
+            if split_of(self.game.level(state)) == self.split:
                 return state
         raise ValueError(
             f"none of {MAX_DRAWS} levels drawn belongs to split={self.split!r}: these parameters"

@@ -177,14 +177,11 @@ class Bandit(Game[BanditState]):
                 arms, tuple(Pay(1.0, p / 100) for p in percents.tolist()), self.pulls
             )
         first, second, order = rng.random(3).tolist()
-        low, high = (HIGH, LOW) if self.reverse else (LOW, HIGH)
-        shown = [
-            (cautious[int(first * len(cautious))], low),
-            (daring[int(second * len(daring))], high),
-        ]
+        arms = cautious[int(first * len(cautious))], daring[int(second * len(daring))]
+        pays = (HIGH, LOW) if self.reverse else (LOW, HIGH)
         if order < 0.5:
-            shown.reverse()
-        return BanditState(*zip(*shown, strict=True), left=self.pulls)
+            arms, pays = arms[::-1], pays[::-1]
+        return new(BanditState, (arms, pays, self.pulls, (), ()))
 
     def legal(self, state: BanditState) -> tuple[str, ...]:
         """Names of the arms, while there are pulls left."""
@@ -214,8 +211,8 @@ class Bandit(Game[BanditState]):
         arms, _, left, history, totals = state
         if left < 2 and len(history) + left == 1:
             return f"{_heading(arms)}{left}"
-        if len(totals) == 2:  # the same as below, in half the time
-            (one, other), (ones, others) = arms, totals
+        if len(arms) == 2:  # the same as below, in half the time
+            (one, other), (ones, others) = arms, totals or _UNPULLED
             return f"{_heading(arms)}{left}\n{one}{_paid(ones)}\n{other}{_paid(others)}"
         lines = zip(arms, map(_paid, _totals(state)), strict=True)
         return f"{_heading(arms)}{left}" + "".join([f"\n{arm}{paid}" for arm, paid in lines])
@@ -321,8 +318,11 @@ def _read_arm(number: int, line: str) -> tuple[str, Pay]:
     return match[1], pay
 
 
+_UNPULLED = ((0, 0.0), (0, 0.0))
+
+
 def _totals(state: BanditState) -> tuple[tuple[int, float], ...]:
-    return state.totals or ((0, 0.0),) * len(state.arms)
+    return state.totals or _UNPULLED[:1] * len(state.arms)
 
 
 @lru_cache(maxsize=4096)

@@ -5,9 +5,10 @@ smaller one, and asks the larger one for the value that is then missing. Parts o
 numbers have a table of all their values.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import lru_cache
-from itertools import combinations
+from itertools import combinations, permutations
+from operator import itemgetter
 
 import numpy as np
 
@@ -128,46 +129,65 @@ def draw_puzzle(
     """Draw numbers, combine all of them at random into a target within ``targets`` that is none of
     them, by steps that stay positive and whole; ``None`` if ``MAX_DRAWS`` tries made none.
     """
-    (fewest, most), (low, high) = counts, targets
+    fewest, most = counts
+    choices, draws = most - fewest + 1, 4 * most
     for _ in range(MAX_DRAWS):
-        draws = rng.random(1 + 4 * most).tolist()
-        count = fewest + int(draws[0] * (most - fewest + 1))
-        numbers = tuple([1 + int(u * largest) for u in draws[1 : count + 1]])
-        target = _combined(numbers, draws[count + 1 :], operations, (low, high))
+        draw = rng.random(draws).tolist().pop  # all at once: a call of NumPy's costs the most
+        count = fewest + int(draw() * choices)
+        numbers = [1 + int(draw() * largest) for _ in range(count)]
+        target = _combined(numbers, draw, operations, targets)
         if target and target not in numbers:
-            return numbers, target
+            orders = _orders(count)
+            return orders[int(draw() * len(orders))](numbers), target
     return None
 
 
+@lru_cache(maxsize=8)
+def _orders(count: int) -> tuple[Callable[[list[int]], tuple[int, ...]], ...]:
+    """Every way to put ``count`` numbers, at least two, in an order."""
+    return tuple(itemgetter(*order) for order in permutations(range(count)))
+
+
 def _combined(
-    numbers: tuple[int, ...], draws: list[float], operations: str, targets: tuple[int, int]
+    numbers: list[int], draw: Callable[[], float], operations: str, targets: tuple[int, int]
 ) -> int:
-    """Combine random pairs until one number within ``targets`` is left; 0: there is no way on."""
+    """Combine pairs until one number within ``targets`` is left; 0: there is no way on.
+
+    The pairs are random, but for the first, which are the last two of ``numbers``: these must come
+    in no order of their own, and be put in another one before they are shown.
+    """
     low, high = 1, targets[1] * max(numbers)
-    pool, next_draw = list(numbers), iter(draws).__next__
-    while len(pool) > 1:
-        one = pool.pop(int(next_draw() * len(pool)))
-        other = pool.pop(int(next_draw() * len(pool)))
-        if not pool:
-            low, high = targets
+    near, last = high, 1
+    pool = numbers[:]
+    one, other = pool.pop(), pool.pop()
+    while True:
         if one < other:
             one, other = other, one
-        ways = []
-        for operation in operations:
-            if operation == "+":
-                result = one + other
-            elif operation == "-":
-                result = one - other
-            elif operation == "*":
-                result = one * other
-            else:
-                result = one // other if one % other == 0 else 0
-            if low <= result <= high:
-                ways.append(result)
+        if not pool:
+            low, high = targets
+            near = high
+        elif len(pool) == 1:  # the last but one: from afar, only a division leads to a target
+            last = pool[0]
+            near = min(targets[1] + last, high)
+        results = []
+        if "+" in operations:
+            results.append(one + other)
+        if "-" in operations:
+            results.append(one - other)
+        if "*" in operations:
+            results.append(one * other)
+        if "/" in operations and one % other == 0:
+            results.append(one // other)
+        ways = [r for r in results if low <= r <= near or (near < r <= high and r % last == 0)]
         if not ways:
             return 0
-        pool.append(ways[int(next_draw() * len(ways))])
-    return pool[0]
+        one = ways[int(draw() * len(ways))]
+        if not pool:
+            return one
+        if len(pool) > 1:  # of three or more, any two
+            pool.append(one)
+            one = pool.pop(int(draw() * len(pool)))
+        other = pool.pop(int(draw() * len(pool)))
 
 
 def draw_expression(

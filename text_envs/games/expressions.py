@@ -1,13 +1,17 @@
 """Arithmetic expressions: whole numbers, ``+ - * /``, parentheses, and exact rational values.
 
-A reader of our own in one pass over at most ``MAX_SOURCE`` characters, with two stacks in place of
-recursion (Dijkstra's shunting yard): nothing is executed, and no text takes long.
+A reader of our own: what stands around the numbers of a text says which operations to carry out
+and in which order, in one pass over at most ``MAX_SOURCE`` characters, with stacks in place of
+recursion. Nothing is executed, and no text takes long. Most expressions have a shape that was met
+before.
 """
 
 import re
 from functools import lru_cache
 from math import gcd
 from typing import NamedTuple
+
+from text_envs.game import new
 
 OPERATIONS = "+-*/"
 MAX_SOURCE = 1024
@@ -21,7 +25,8 @@ MAX_DIGITS = 6
 Value = tuple[int, int]
 """A rational in lowest terms: numerator, positive denominator."""
 
-_TOKEN = re.compile(rf"[0-9]{{1,{MAX_DIGITS}}}|[-+*/()]")
+_NUMBER = re.compile(rf"(0|[1-9][0-9]{{0,{MAX_DIGITS - 1}}})")
+_KNOWN = frozenset("+-*/()")
 _SIGNS = str.maketrans("×·÷−–", "**/--")
 _STRENGTH = {"(": 0, "+": 1, "-": 1, "*": 2, "/": 2}
 
@@ -35,6 +40,8 @@ class Expression(NamedTuple):
     """Every number in it, as often as it is there, from left to right."""
     operations: frozenset[str]
     value: Value
+    equation: str
+    """The expression and its value: ``8 / 3 = 8/3``."""
 
 
 def read_expression(text: str) -> Expression | None:
@@ -48,58 +55,112 @@ def read_expression(text: str) -> Expression | None:
 def _read(text: str) -> Expression | None:
     if not text.isascii():
         text = text.translate(_SIGNS)
-    tokens = _TOKEN.findall(text)
-    if "".join(tokens) != "".join(text.split()):
+    parts = _NUMBER.split(text)
+    written = tuple(parts[1::2])
+    shape = _shape(tuple(parts[::2]))
+    if shape is None:
         return None
-    canonical = "".join([f" {t} " if t in OPERATIONS else t for t in tokens])
+    canonical = shape.form % written
     if len(canonical) > MAX_EXPRESSION:
         return None
-    numbers: list[int] = []
-    values: list[Value] = []
-    pending: list[str] = []
-    operations: set[str] = set()
-    depth, after_value = 0, False
-    for token in tokens:
-        if token == "(":
-            depth += 1
-            if after_value or depth > MAX_DEPTH:
-                return None
-            pending.append(token)
-        elif token == ")":
-            depth -= 1
-            if not after_value or depth < 0 or not _settle(values, pending, 1):
-                return None
-            pending.pop()
-        elif token in OPERATIONS:
-            if not after_value:
-                return None
-            if pending and not _settle(values, pending, _STRENGTH[token]):
-                return None
-            operations.add(token)
-            pending.append(token)
-            after_value = False
+    numbers = tuple(map(int, written))
+    values = [*numbers]
+    for operation, left, right in shape.steps:
+        one, other = values[left], values[right]
+        if operation == "+":
+            values.append(one + other)
+        elif operation == "-":
+            values.append(one - other)
+        elif operation == "*":
+            values.append(one * other)
+        elif other and one % other == 0:
+            values.append(one // other)
         else:
-            if after_value or (token[0] == "0" and len(token) > 1):
+            value = _exactly(shape, numbers)
+            if value is None:
                 return None
-            numbers.append(int(token))
-            values.append((numbers[-1], 1))
-            after_value = True
-    if not after_value or depth or not _settle(values, pending, 1):
-        return None
-    return Expression(canonical, tuple(numbers), frozenset(operations), values[0])
+            break
+    else:
+        value = values[-1], 1
+    equation = f"{canonical} = {write_value(value)}"
+    return new(Expression, (canonical, numbers, shape.operations, value, equation))
 
 
-def _settle(values: list[Value], pending: list[str], strength: int) -> bool:
-    """Carry out the pending operations of at least this strength, back to a parenthesis; ``False``
-    if one of them divides by zero.
-    """
-    while pending and _STRENGTH[pending[-1]] >= strength:
-        right, left = values.pop(), values.pop()
-        value = combine(pending.pop(), left, right)
+def _exactly(shape: "Shape", numbers: tuple[int, ...]) -> Value | None:
+    """Work it out in rationals, several times as slow; ``None``: a division by zero."""
+    values: list[Value] = [(number, 1) for number in numbers]
+    for operation, left, right in shape.steps:
+        value = combine(operation, values[left], values[right])
         if value is None:
-            return False
+            return None
         values.append(value)
-    return True
+    return values[-1]
+
+
+class Shape(NamedTuple):
+    """What expressions have in common that differ in their numbers only."""
+
+    form: str
+    """Canonical, with ``%s`` for each number."""
+    operations: frozenset[str]
+    steps: tuple[tuple[str, int, int], ...]
+    """(operation, left, right), in the order in which they are carried out: where its two values
+    stand, among the numbers and, behind these, the results of the steps before. The last result is
+    the value of the expression.
+    """
+
+
+@lru_cache(maxsize=4096)
+def _shape(between: tuple[str, ...]) -> Shape | None:
+    """Read what stands before, between and behind the numbers; ``None`` if it makes no expression.
+    With two stacks (Dijkstra's shunting yard).
+    """
+    places: list[int] = []
+    pending: list[str] = []
+    steps: list[tuple[str, int, int]] = []
+    form, depth, last = "", 0, len(between) - 1
+    for number, text in enumerate(between):
+        after_value = number > 0
+        for token in "".join(text.split()):
+            if token not in _KNOWN or after_value == (token == "("):
+                return None
+            form += f" {token} " if token in OPERATIONS else token
+            if token == "(":
+                depth += 1
+                pending.append(token)
+                continue
+            _settle(places, pending, steps, last, _STRENGTH.get(token, 1))
+            if token == ")":
+                depth -= 1
+                if depth < 0:
+                    return None
+                pending.pop()
+            else:
+                pending.append(token)
+                after_value = False
+        if depth > MAX_DEPTH or after_value != (number == last):
+            return None
+        if number < last:
+            form += "%s"
+            places.append(number)
+    if depth:
+        return None
+    _settle(places, pending, steps, last, 1)
+    return Shape(form, frozenset(operation for operation, _, _ in steps), tuple(steps))
+
+
+def _settle(
+    places: list[int],
+    pending: list[str],
+    steps: list[tuple[str, int, int]],
+    numbers: int,
+    strength: int,
+) -> None:
+    """Turn the pending operations of at least this strength, back to a parenthesis, into steps."""
+    while pending and _STRENGTH[pending[-1]] >= strength:
+        right, left = places.pop(), places.pop()
+        places.append(numbers + len(steps))
+        steps.append((pending.pop(), left, right))
 
 
 def combine(operation: str, left: Value, right: Value) -> Value | None:

@@ -37,6 +37,8 @@ a nearly undiscounted one does not when slips are rare.
 """
 
 _FROZEN, _HOLE, _GOAL, _NEWLINE = b"_OG\n"
+_HELD = bytes((_HOLE, _FROZEN)).ljust(256)
+"""Turns 0 into a hole and 1 into ice."""
 _FREE = bytes(ord("1") if code in b"_G" else ord("0") for code in range(256))
 _TO_LEVEL = bytes.maketrans(b"_O", b"FH")
 _FROM_LEVEL = bytes.maketrans(b"SFH", b"__O")
@@ -135,30 +137,32 @@ class FrozenLake(Game[FrozenLakeState]):
         self.max_text = self._max_text()
         player, ice, hole, goal, in_hole, at_goal = self.symbols
         self._glyphs = ice, hole, goal
+        self._plain = self._glyphs == ("_", "O", "G")  # as in a state, so that none is replaced
         self._player = {_FROZEN: player, _HOLE: in_hole, _GOAL: at_goal}
         self._directions = _directions(self.success_rate)
+        self._rows = [slice(i, i + self.cols) for i in range(0, self.rows * self.cols, self.cols)]
 
     # --- the game ---
 
     def initial(self, rng: np.random.Generator) -> FrozenLakeState:
         """Draw a map with a way to the goal."""
-        rows, cols, frozen = self.rows, self.cols, self.frozen
-        cells = rows * cols
+        cols, frozen, rows = self.cols, self.frozen, self._rows
+        cells = self.rows * cols
+        start, goal = 0, cells - 1
         for _ in range(MAX_DRAWS):
-            draws = rng.random(cells + 2).tolist()
-            start, goal = 0, cells - 1
+            draws = rng.random(cells + 2)
             if not self.fixed_corners:
-                start, goal = int(draws[-1] * cells), int(draws[-2] * (cells - 1))
+                start, goal = int(draws.item(-1) * cells), int(draws.item(-2) * (cells - 1))
                 goal += goal >= start
-            flat = bytearray([_FROZEN if draw < frozen else _HOLE for draw in draws[:cells]])
+            flat = bytearray((draws < frozen).tobytes().translate(_HELD))
             flat[start], flat[goal] = _FROZEN, _GOAL
-            board = b"\n".join([bytes(flat[i : i + cols]) for i in range(0, cells, cols)])
-            state = FrozenLakeState(board, cols + 1, start + start // cols)
+            board = b"\n".join([flat[row] for row in rows])
+            state = new(FrozenLakeState, (board, cols + 1, start + start // cols))
             if shortest(state) is not None:
                 return state
         raise ValueError(
             f"none of {MAX_DRAWS} maps drawn has a way to the goal: frozen={self.frozen} is too"
-            f" little for {rows}x{cols}; raise it, or use a smaller board"
+            f" little for {self.rows}x{cols}; raise it, or use a smaller board"
         )
 
     def legal(self, state: FrozenLakeState) -> tuple[str, ...]:
@@ -275,7 +279,7 @@ class FrozenLake(Game[FrozenLakeState]):
 
     def _grid(self, state: FrozenLakeState) -> str:
         board, player = state.board, state.player
-        text = _drawn(board, *self._glyphs)
+        text = board.decode() if self._plain else _drawn(board, *self._glyphs)
         return f"{text[:player]}{self._player[board[player]]}{text[player + 1 :]}"
 
     def _coordinates(self, state: FrozenLakeState) -> str:
@@ -320,11 +324,11 @@ def shortest(state: FrozenLakeState) -> int | None:
 
     Floods the board from the player, all cells at once: the board as the bits of one integer.
     """
-    board, stride = state.board, state.stride
+    board, stride, player = state
     last = len(board) - 1
     free = int(board.translate(_FREE), 2)
     goal = 1 << (last - board.index(_GOAL))
-    reached, moves = 1 << (last - state.player), 0
+    reached, moves = 1 << (last - player), 0
     while not reached & goal:
         spread = reached << 1 | reached >> 1 | reached << stride | reached >> stride | reached
         spread &= free

@@ -56,6 +56,10 @@ class MastermindState(NamedTuple):
     """Oldest first."""
     over: bool = False
     """The code is found, or no guess is left."""
+    told: str = ""
+    """What ``history`` says, a line for each guess, kept so that nobody has to write it again.
+    Empty before the first guess.
+    """
 
 
 class Mastermind(Game[MastermindState]):
@@ -138,7 +142,7 @@ class Mastermind(Game[MastermindState]):
 
     def initial(self, rng: np.random.Generator) -> MastermindState:
         """Draw a code."""
-        return MastermindState(self.words, self._draw(rng), self.guesses)
+        return new(MastermindState, (self.words, self._draw(rng), self.guesses, (), False, ""))
 
     def legal(self, state: MastermindState) -> tuple[str, ...] | None:
         """Every code that there can be; ``None`` where these are more than 1296."""
@@ -148,24 +152,24 @@ class Mastermind(Game[MastermindState]):
         self, state: MastermindState, move: str, rng: np.random.Generator
     ) -> Outcome[MastermindState]:
         """Answer a guess."""
-        words, code, left, history, _ = state
+        words, code, left, history, _, told = state
         guess = self._codes[move] if self.listed else _code(words, move)
+        exact, misplaced = answer(guess, code)
+        if history and not told:
+            told = _told(words, history)
+        history = (*history, new(Guess, (guess, exact, misplaced)))
+        told = f"{told}\n{len(history)}. {move}{_ANSWERS[exact][misplaced]}"
         left, found = left - 1, guess == code
-        history = (*history, new(Guess, (guess, *answer(guess, code))))
         over = found or left == 0
         note = "" if not over else "You found the code." if found else "That was the last guess."
-        after = new(MastermindState, (words, code, left, history, over))
+        after = new(MastermindState, (words, code, left, history, over, told))
         return new(Outcome, (after, 1.0 if found else 0.0, over, found, note))
 
     def text(self, state: MastermindState) -> str:
         """Give the guesses left and the answer to each guess; the code when the game is over."""
-        words, code, left, history, over = state
-        lines = [f"Guesses left: {left}"]
-        for guess in history:
-            lines.append(_line(words, len(lines), guess))
-        if over:
-            lines.append(f"The code: {_written(words, code)}")
-        return "\n".join(lines)
+        words, code, left, history, over, told = state
+        text = f"Guesses left: {left}{told or _told(words, history)}"
+        return f"{text}\nThe code: {_written(words, code)}" if over else text
 
     def parse(self, state: MastermindState, text: str) -> str | None:
         """Read a guess: a colour for each peg, in any case, with white space in between."""
@@ -187,7 +191,7 @@ class Mastermind(Game[MastermindState]):
         """Give ``guesses_left``, and of every guess in turn its colours and answer: ``guesses``,
         ``exact``, ``misplaced``; and the ``code``, ``"hidden"`` until the end.
         """
-        words, code, left, history, over = state
+        words, code, left, history, over, _ = state
         return {
             "guesses_left": left,
             "guesses": [_written(words, guess.code) for guess in history],
@@ -302,10 +306,15 @@ def _written(words: tuple[str, ...], code: bytes) -> str:
     return " ".join([words[number] for number in code])
 
 
-@lru_cache(maxsize=8192)
-def _line(words: tuple[str, ...], number: int, guess: Guess) -> str:
-    code, exact, misplaced = guess
-    return f"{number}. {_written(words, code)}: {exact} exact, {misplaced} misplaced"
+_ANSWERS = [
+    [f": {exact} exact, {misplaced} misplaced" for misplaced in range(MAX_PEGS + 1)]
+    for exact in range(MAX_PEGS + 1)
+]
+
+
+def _told(words: tuple[str, ...], history: tuple[Guess, ...]) -> str:
+    lines = [f"{_written(words, code)}{_ANSWERS[exact][rest]}" for code, exact, rest in history]
+    return "".join([f"\n{number}. {line}" for number, line in enumerate(lines, 1)])
 
 
 @lru_cache(maxsize=64)

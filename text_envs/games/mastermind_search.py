@@ -35,13 +35,12 @@ class Guess(NamedTuple):
 
 def answer(guess: bytes, code: bytes) -> tuple[int, int]:
     """Count the colours of ``guess`` at their place in ``code``, and those that are elsewhere."""
-    wrong = [pair for pair in zip(guess, code, strict=True) if pair[0] != pair[1]]
-    rest, misplaced = [color for _, color in wrong], 0
-    for color, _ in wrong:
+    rest, exact = list(code), 0
+    for color, hidden in zip(guess, code, strict=True):
+        exact += color == hidden
         if color in rest:
             rest.remove(color)
-            misplaced += 1
-    return len(code) - len(wrong), misplaced
+    return exact, len(code) - len(rest) - exact
 
 
 def answers(guesses: np.ndarray, codes: np.ndarray, colors: int) -> np.ndarray:

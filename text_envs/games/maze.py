@@ -19,6 +19,7 @@ of W. D. Pullen's "Think Labyrinth").
 
 from collections.abc import Sequence
 from functools import lru_cache
+from itertools import islice
 from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
@@ -274,15 +275,11 @@ class Maze(Game[MazeState]):
 
     def _exits(self, board: bytes, maze: Grid, player: int, heading: int) -> list[int]:
         """Cells whose shortest way from the start is neither too short nor too long."""
-        near = far = 0
-        for moves, cells in enumerate(within(board, maze.stride, player, heading)):
-            if moves > self.max_solution:
-                break
-            far = cells
-            if moves < self.min_solution:
-                near = cells
-        exits, last = far & ~near, len(board) - 1
-        return [cell for cell in maze.cells if exits >> last - cell & 1]
+        flood = within(board, maze.stride, player, heading)
+        reached = list(islice(flood, self.max_solution + 1))
+        near, far = reached[min(self.min_solution, len(reached)) - 1], reached[-1]
+        exits = bin(far & ~near)[2:].zfill(len(board))
+        return [cell for cell in maze.cells if exits[cell] == "1"]
 
     def _read(self, number: int, lines: list[str]) -> MazeState:
         rows = [line.replace(" ", ".") for line in lines]

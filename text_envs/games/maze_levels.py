@@ -137,7 +137,7 @@ def _join(board: bytearray, maze: Grid, places: Iterable[int], group: dict[int, 
     """Open every place between two cells that no way joins yet; ``group`` leads from each cell to
     the one that stands for all that it is joined with.
     """
-    walls = maze.walls
+    walls, apart = maze.walls, len(group) - 1
     for place in places:
         one, other = walls[place]
         while one != (above := group[one]):
@@ -147,6 +147,9 @@ def _join(board: bytearray, maze: Grid, places: Iterable[int], group: dict[int, 
         if one != other:
             group[one] = other
             board[place] = OPEN
+            apart -= 1
+            if not apart:
+                return
 
 
 # --- walking ---
@@ -159,7 +162,7 @@ def within(board: bytes, stride: int, player: int, heading: int) -> Iterator[int
     from the player, all cells with one heading at once.
     """
     free = int(board.translate(_FREE), 2)
-    open_north, open_south = free >> stride, free << stride
+    open_north, open_south, two_rows = free >> stride, free << stride, 2 * stride
     open_east, open_west = free << 1, free >> 1
     start = 1 << len(board) - 1 - player
     now = tuple(start if heading == facing else 0 for facing in range(4))
@@ -169,9 +172,9 @@ def within(board: bytes, stride: int, player: int, heading: int) -> Iterator[int
         yield north | east | south | west
         sideways, upright = east | west, north | south
         now = (
-            north | sideways | (north & open_north) << 2 * stride,
+            north | sideways | (north & open_north) << two_rows,
             east | upright | (east & open_east) >> 2,
-            south | sideways | (south & open_south) >> 2 * stride,
+            south | sideways | (south & open_south) >> two_rows,
             west | upright | (west & open_west) << 2,
         )
 

@@ -93,6 +93,7 @@ class TowerOfHanoi(Game[HanoiState]):
                 f" {MAX_POSITIONS:,}; use at most {most} disks, or fewer pegs"
             )
         self.disks, self.pegs, self.random_start = disks, pegs, bool(random_start)
+        self._classic = HanoiState((0,) * disks, pegs, pegs - 1)
         self.rules = self._rules()
         self.max_text = pegs * len("Peg 1: empty\n") + disks * len("10 ") + len("Goal: peg 1")
 
@@ -102,7 +103,7 @@ class TowerOfHanoi(Game[HanoiState]):
         """Draw a position and a goal, or give the classic start."""
         disks, pegs = self.disks, self.pegs
         if not self.random_start:
-            return HanoiState((0,) * disks, pegs, pegs - 1)
+            return self._classic
         goal, *draws = (int(draw * pegs) for draw in rng.random(disks + 1).tolist())
         while draws.count(goal) == disks:
             draws = [int(draw * pegs) for draw in rng.random(disks).tolist()]

@@ -126,14 +126,15 @@ class Twenty48(Game[Twenty48State]):
         self.charset = PRINTABLE | frozenset("".join(self.symbols))
         self.max_text = size * size * (self._wide + 1) - 1
         self.rules = self._rules(symbols is not None)
+        self._empty = bytes(size * size)
+        self._form = "\n".join([" ".join(["%s"] * size)] * size)
 
     # --- the game ---
 
     def initial(self, rng: np.random.Generator) -> Twenty48State:
         """Put two new tiles on an empty board."""
-        first, second = rng.random(2).tolist()
-        empty = bytes(self.size * self.size)
-        return Twenty48State(_with_new_tile(_with_new_tile(empty, first), second), self.size)
+        board = _with_new_tile(self._empty, rng.random())
+        return new(Twenty48State, (_with_new_tile(board, rng.random()), self.size))
 
     def legal(self, state: Twenty48State) -> tuple[str, ...]:
         """All four moves, none once the target is there or nothing can be shifted."""
@@ -161,8 +162,8 @@ class Twenty48(Game[Twenty48State]):
 
     def text(self, state: Twenty48State) -> str:
         """Give the board, a row a line."""
-        board, cells = state.board, self._cells
-        return "\n".join([_written(board[row], cells) for row in _rows(state.size)])
+        cells = self._cells
+        return self._form % tuple([cells[k] for k in state.board])
 
     def facts(self, state: Twenty48State) -> dict[str, Any]:
         """Give every row as a list of numbers, 0 for an empty cell: ``row 0``, ...; ``best_tile``
@@ -300,11 +301,9 @@ def _with_new_tile(board: bytes, draw: float) -> bytes:
     """
     share = draw * board.count(0)
     place = int(share)
-    at = board.index(0)
-    for _ in range(place):
-        at = board.index(0, at + 1)
+    *before, after = board.split(b"\0", place + 1)
     tile = b"\2" if share - place < FOUR else b"\1"
-    return board[:at] + tile + board[at + 1 :]
+    return b"\0".join(before) + tile + after
 
 
 def _stuck(board: bytes, size: int) -> bool:
@@ -315,11 +314,6 @@ def _stuck(board: bytes, size: int) -> bool:
         for line in (board[_rows(size)[k]], board[k::size])
         for i in range(size - 1)
     )
-
-
-@lru_cache(maxsize=1 << 16)
-def _written(line: bytes, cells: tuple[str, ...]) -> str:
-    return " ".join([cells[k] for k in line])
 
 
 def _checked(symbols: Sequence[str], target: int) -> tuple[str, ...]:
