@@ -45,10 +45,9 @@ TRAINING: Options = {
     "--groups": "8",
     "--members": "8",
     "--mini-batch": "16",
-    "--actor-lr": "1.5e-3",
+    "--actor-lr": "1e-3",
     "--critic-lr": "3e-3",
     "--kl-coef": "0",
-    "--value-coef": "1",  # a critic that pulls at the body it shares, as hard as it can
     "--save-every": "10",
     "--save-tokens": "0",
     "--save-rollouts": "0",
