@@ -84,7 +84,7 @@ SIGNALS: dict[str, Signal] = {
         "lower --actor-lr or --grad-clip",
         running=True,
     ),
-    # not in RAGEN: of our runs at too high a learning rate, those that fell had passed it before
+    # not in RAGEN: where PPO's early stopping on the KL usually ends an iteration's updates
     "leap": Signal(
         "kl_k3",
         lambda value, reference: value > reference,
