@@ -18,10 +18,10 @@ BENCH := $(VENV_BENCH)/bin
 TRAIN := $(VENV_TRAIN)/bin
 
 .NOTPARALLEL:
-.PHONY: help demo test lint types format bench bench-train clean FORCE
+.PHONY: help demo test lint types format bench bench-train bench-learning bench-echo-trap bench-from-zero clean FORCE
 
 help: ## Show this list
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' Makefile | expand -t 18
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' Makefile | expand -t 24
 	@echo
 	@echo 'Variables: PYTHON=python3.12 (which Python), TORCH="torch==2.13.0+cpu" (which torch; see Makefile)'
 
@@ -47,6 +47,15 @@ bench: $(VENV_BENCH)/.installed ## Measure the environments beside their peers; 
 
 bench-train: $(VENV_TRAIN)/.installed ## Measure the trainer beside TRL; rewrites benchmarks/train_speed.md
 	OMP_NUM_THREADS=1 $(TRAIN)/python benchmarks/train_speed.py
+
+bench-learning: $(VENV)/.installed ## Measure what each preset learns; rewrites benchmarks/learning.md
+	$(BIN)/python benchmarks/learning.py
+
+bench-echo-trap: $(VENV)/.installed ## Push a run into the echo trap; rewrites benchmarks/echo_trap.md
+	$(BIN)/python benchmarks/echo_trap.py
+
+bench-from-zero: $(VENV)/.installed ## Train without imitation; rewrites benchmarks/from_zero.md
+	$(BIN)/python benchmarks/from_zero.py
 
 clean: ## Remove everything that make and the tools made, except runs/
 	rm -rf $(VENV) $(VENV_BENCH) $(VENV_TRAIN) build dist .hypothesis .pytest_cache .ruff_cache

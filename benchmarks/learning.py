@@ -7,11 +7,6 @@ not run again, and one that was broken off goes on from its last checkpoint.
 """
 
 import argparse
-import json
-import math
-import os
-import subprocess
-import sys
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -19,22 +14,15 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from itertools import product
 from pathlib import Path
-from statistics import fmean, stdev
-from typing import Any
 
 from curves import standalone
+from seeds import Options, averaged, interval, levels, scale, starpo, successes, trained
 
-from starpo_plugin.charts import Level, Series, chart
-from starpo_plugin.checkpoint import checkpoints
+from starpo_plugin.charts import chart
 from starpo_plugin.run_folder import RunFolder
 
 HERE = Path(__file__).parent
 PRESETS = ("starpo_ppo", "starpo_grpo", "starpo_s", "trico")
-STUDENT_T = {2: 12.706, 3: 4.303, 4: 3.182, 5: 2.776}
-"""97.5 % quantiles of Student's t for the mean of so many seeds."""
-
-Options = Mapping[str, str]
-
 EVERYWHERE: Options = {
     "--system-template": "",  # the tiny model sees the board alone
     "--user-template": "{observation}",
@@ -99,20 +87,6 @@ class Size:
 FULL, QUICK = Size(), Size(seeds=2, iterations=2, every=1, episodes=16)
 
 
-def starpo(command: str, options: Options) -> None:
-    """Run a command of the trainer on one core. Raises ``RuntimeError`` with what it said."""
-    words = [word for pair in options.items() for word in pair]
-    done = subprocess.run(
-        [sys.executable, "-m", "starpo_plugin", command, *words],
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if done.returncode:
-        raise RuntimeError(f"starpo {command} {' '.join(words)}: {done.stderr[-2000:]}")
-
-
 def imitate(task: Task, seed: int, size: Size, folder: Path) -> Path:
     """Give the imitation start of a task and seed, made if it isn't there."""
     out = folder / f"{task.env}-start-{seed}"
@@ -125,45 +99,17 @@ def imitate(task: Task, seed: int, size: Size, folder: Path) -> Path:
 
 def train(task: Task, preset: str, seed: int, size: Size, folder: Path) -> RunFolder:
     """Give the complete run of a preset on a task, trained as far as it isn't yet."""
-    run = RunFolder(folder / f"{task.env}-{preset}-{seed}")
-    saved = checkpoints(run.checkpoints)
-    if saved and saved[-1][0] == size.iterations:
-        return run
-    if saved:
-        starpo("train", {"--resume": str(run.path)})
-        return run
     start = folder / f"{task.env}-start-{seed}"
-    starpo(
-        "train",
-        {
-            **{"--preset": preset, "--model": str(start), "--run": str(run.path)},
-            **{**EVERYWHERE, **task.options, **TRAINING, "--seed": str(seed)},
-            "--iterations": str(size.iterations),
-            "--eval-every": str(size.every),
-            "--eval-episodes": str(size.episodes),
-        },
-    )
-    return run
+    options = {
+        **{"--preset": preset, "--model": str(start)},
+        **{**EVERYWHERE, **task.options, **TRAINING, "--seed": str(seed)},
+        "--eval-every": str(size.every),
+        "--eval-episodes": str(size.episodes),
+    }
+    return trained(folder / f"{task.env}-{preset}-{seed}", size.iterations, options)
 
 
 # --- the tables ---
-
-
-def interval(values: Sequence[float]) -> str:
-    """Write the mean over seeds and its 95 % interval (Student's t), in percent."""
-    mean = fmean(values)
-    half = STUDENT_T[len(values)] * stdev(values) / math.sqrt(len(values))
-    return f"{100 * mean:.1f} ± {100 * half:.1f}"
-
-
-def successes(run: RunFolder) -> list[tuple[int, float]]:
-    """Give (iteration, success rate) of a run's evaluations."""
-    return [(line["iteration"], line["success"]) for line in run.read("evals.jsonl")]
-
-
-def yardstick(run: RunFolder, name: str) -> dict[str, Any]:
-    """Give what another agent reached on the same episodes."""
-    return json.loads((run.path / "yardsticks.json").read_text("utf-8"))[name]
 
 
 def row(preset: str, runs: Sequence[RunFolder]) -> str:
@@ -177,21 +123,12 @@ def row(preset: str, runs: Sequence[RunFolder]) -> str:
 
 def curves(runs: Mapping[str, Sequence[RunFolder]], first: RunFolder) -> str:
     """Draw every preset's success over iterations: mean over seeds, least to most as a band."""
-    series = []
-    for preset, style in zip(runs, "abcd", strict=False):
-        lines = [successes(run) for run in runs[preset]]
-        columns = [(same[0][0], [y for _, y in same]) for same in zip(*lines, strict=True)]
-        series.append(
-            Series(
-                preset,
-                [(x, fmean(ys)) for x, ys in columns],
-                style,
-                band=[(x, min(ys), max(ys)) for x, ys in columns],
-                smooth=False,
-            )
-        )
-    levels = [Level(name, yardstick(first, name)["success"]) for name in ("random", "oracle")]
-    return standalone(chart(series, levels=levels, percent=True, height=220), list(runs))
+    series = [
+        averaged(preset, [successes(run) for run in runs[preset]], style)
+        for preset, style in zip(runs, "abcd", strict=False)
+    ]
+    drawn = chart(series, levels=levels(first), percent=True, height=220)
+    return standalone(drawn, list(runs))
 
 
 def section(name: str, runs: Mapping[str, Sequence[RunFolder]], size: Size) -> str:
@@ -199,16 +136,11 @@ def section(name: str, runs: Mapping[str, Sequence[RunFolder]], size: Size) -> s
     first = next(iter(runs.values()))[0]
     picture = HERE / f"learning-{name.lower()}.svg"
     picture.write_text(curves(runs, first), encoding="utf-8")
-    scale = []
-    for agent in ("random", "oracle"):
-        score = yardstick(first, agent)
-        low, high = (100 * x for x in score["interval"])
-        scale.append(f"{agent} {100 * score['success']:.1f} % ({low:.1f} to {high:.1f})")
     return "\n".join(
         [
             f"## {TASKS[name].env}",
             "",
-            f"{'; '.join(scale)}, each over the same {score['episodes']} test episodes.",
+            scale(first),
             "",
             "| preset | after imitation, % | after training, % | gain, points | each seed |",
             "|---|---:|---:|---:|---|",

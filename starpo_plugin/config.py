@@ -297,7 +297,9 @@ class TrainConfig:
 
     # --- diagnostics ---
     monitor: bool = True
-    """Warn of signs of collapse: returns within groups, entropy, gradient, form of the replies."""
+    """Warn of signs of collapse: returns within groups, entropy, gradient, how far updates go,
+    form of the replies.
+    """
     early_stop: bool = False
     """Evaluate, save a checkpoint and stop where rollouts no longer differ, or entropy has gone or
     burst.

@@ -19,6 +19,10 @@ START = 10
 """Iterations at the start whose mean later ones are compared with."""
 MEDIAN_OF = 50
 """Iterations before this one that a running median is of."""
+LEAP = 0.05
+"""Nats per token, k3 estimate: how far an iteration's updates may take the policy from the one that
+played. PPO is usually stopped at 0.01 to 0.05. An iteration of one update measures 0.
+"""
 SOLVED = 0.9
 """Success from which on equal returns and a certain policy are what was wanted, not collapse."""
 
@@ -41,6 +45,8 @@ class Signal:
     """Compared with the running median, not with the start."""
     stops: bool = False
     """Ends a run that has ``early_stop``: there is nothing left to learn from."""
+    limit: float | None = None
+    """Compared with this instead, from the first iteration on."""
     solved_is_fine: bool = False
     """Not a sign where success is at least ``SOLVED``."""
 
@@ -77,6 +83,14 @@ SIGNALS: dict[str, Signal] = {
         "one update pulled far harder than those before",
         "lower --actor-lr or --grad-clip",
         running=True,
+    ),
+    # not in RAGEN: where PPO's early stopping on the KL usually ends an iteration's updates
+    "leap": Signal(
+        "kl_k3",
+        lambda value, reference: value > reference,
+        "one iteration's updates took the policy far from where it had played",
+        "lower --actor-lr, or take larger steps fewer in number (--mini-batch)",
+        limit=LEAP,
     ),
     "unclosed_tags": Signal(
         "unclosed",
@@ -143,7 +157,8 @@ class EchoTrapMonitor:
         found = []
         for name, signal in SIGNALS.items():
             seen = self._seen[signal.metric]
-            if signal.metric not in present or len(seen) < START:
+            begun = signal.limit is not None or len(seen) >= START
+            if signal.metric not in present or not begun:
                 continue
             value, reference = present[signal.metric], _reference(signal, seen)
             fine = signal.solved_is_fine and solved
@@ -157,12 +172,15 @@ class EchoTrapMonitor:
 
 
 def _reference(signal: Signal, seen: Sequence[float]) -> float:
+    if signal.limit is not None:
+        return signal.limit
     return median(seen[-MEDIAN_OF:]) if signal.running else fmean(seen[:START])
 
 
 def _warning(iteration: int, name: str, value: float, reference: float) -> TrapWarning:
     signal = SIGNALS[name]
     what = "running median" if signal.running else f"mean of the first {START} iterations"
+    what = what if signal.limit is None else "limit"
     lasting = f" for {signal.patience} iterations" if signal.patience > 1 else ""
     metric = signal.metric
     text = f"{metric} is {value:.3g}, {what} {reference:.3g}{lasting}: {signal.says}"

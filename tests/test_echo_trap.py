@@ -100,6 +100,24 @@ def test_the_start_is_only_a_reference():
     assert watch(healthy(9) + healthy(1, entropy=1e-9, grad_norm=1e9)) == []
 
 
+def test_a_leap_is_one_from_the_first_iteration_on():
+    (warning,) = watch(healthy(1, kl_k3=0.051))
+    assert (warning.signal, warning.iteration, warning.reference) == ("leap", 1, 0.05)
+    assert "kl_k3 is 0.051, limit 0.05: one iteration's updates" in warning.text
+    assert not warning.stops
+    assert watch(healthy(30, kl_k3=0.05)) == []
+
+
+def test_a_leap_comes_before_the_fall_that_it_brings():
+    # TextBandit-v0, PPO at 3e-3: success of the rollouts, KL of the updates that followed them
+    success = (0.859, 0.609, 0.203, 0.078, 0.078, 0.078, 0.047, 0.0, 0.016, 0.0)
+    leaps = (0.046, 0.075, 0.176, 0.172, 0.101, 0.109, 0.045, 0.035, 0.044, 0.017)
+    rows = [{"success": s, "kl_k3": k} for s, k in zip(success, leaps, strict=True)]
+    first = watch(rows)[0]
+    assert (first.signal, first.iteration) == ("leap", 2)
+    assert success[first.iteration - 1] > 0.5 * max(success) > success[first.iteration]
+
+
 def test_a_sign_that_goes_and_comes_back_is_told_again():
     bad, good = healthy(3, entropy=0.01), healthy(2)
     found = watch([*healthy(), *bad, *good, *bad])
