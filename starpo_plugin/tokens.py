@@ -7,7 +7,6 @@ there.
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from functools import lru_cache
 from itertools import accumulate, pairwise
 from typing import Any
 
@@ -54,7 +53,7 @@ class ChatTokens:
             )
         self.tokenizer = tokenizer
         self._encode, self._decode = _core(tokenizer)
-        self._start = lru_cache(_STARTS)(self._start_ids)
+        self._starts: dict[tuple[str, str], tuple[int, ...]] = {}
         template = tokenizer.get_chat_template()
         self._template = _CLOCK + template if "strftime_now" in template else template
         between, after, header = self._pieces_of_a_turn()
@@ -86,7 +85,12 @@ class ChatTokens:
 
         Where the template has no system role, or drops its message, the user says it.
         """
-        return list(self._start(system, user))
+        key = (system, user)
+        if key not in self._starts:
+            if len(self._starts) == _STARTS:
+                self._starts.clear()
+            self._starts[key] = self._start_ids(system, user)
+        return list(self._starts[key])
 
     def _start_ids(self, system: str, user: str) -> tuple[int, ...]:
         messages = [("user", user)]

@@ -14,8 +14,9 @@ from pathlib import Path
 from starpo_plugin.__main__ import main
 
 ROOM = 60_000_000  # bytes
+# no KL: its reference is read by threads, whose stacks are memory too
 BASE = """train --env TextFrozenLake-v0 --preset starpo_ppo --device cpu --iterations 1
-    --save-every 1 --system-template= --tiny-hidden 128 --max-turns 2
+    --kl-coef 0 --save-every 1 --system-template= --tiny-hidden 128 --max-turns 2
     --max-reply-tokens 24 --max-tokens 300"""
 CASES = {
     "small": "--groups 1 --members 2 --eval-episodes 2",
