@@ -73,16 +73,15 @@ def untrained(config: TrainConfig) -> Policy:
     return policy
 
 
-def play(
-    policy: Policy,
-    config: TrainConfig,
-    effort: Effort,
-    way: Callable[..., Any] = SlotEngine,
-) -> Played:
-    """Play the episodes of one seed."""
-    tokens = ChatTokens(policy.tokenizer)
+def rollouts_of(policy: Policy, config: TrainConfig) -> Rollouts:
+    """Make what plays; its environments are made when they are first needed."""
     sampling = Sampling(config.max_reply_tokens, config.max_tokens, config.temperature)
-    rollouts = Rollouts(policy, tokens, config.episodes(), sampling, split="train")
+    tokens = ChatTokens(policy.tokenizer)
+    return Rollouts(policy, tokens, config.episodes(), sampling, split="train")
+
+
+def play(rollouts: Rollouts, effort: Effort, way: Callable[..., Any] = SlotEngine) -> Played:
+    """Play the episodes of one seed."""
     engines: list[Any] = []
     luck = torch.Generator().manual_seed(0)
     torch.manual_seed(0)

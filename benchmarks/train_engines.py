@@ -37,7 +37,14 @@ class Anew(RereadingEngine):
     """Reads every conversation anew on each turn."""
 
     def __init__(
-        self, policy: Policy, ends: frozenset[int], pad: int, slots: int, longest: int, heat: float
+        self,
+        policy: Policy,
+        ends: frozenset[int],
+        pad: int,
+        slots: int,
+        longest: int,
+        heat: float,
+        columns: int,
     ) -> None:
         super().__init__(policy, ends, pad, heat)
 
@@ -46,7 +53,14 @@ class Generate:
     """What a trainer does that calls ``generate`` on each turn."""
 
     def __init__(
-        self, policy: Policy, ends: frozenset[int], pad: int, slots: int, longest: int, heat: float
+        self,
+        policy: Policy,
+        ends: frozenset[int],
+        pad: int,
+        slots: int,
+        longest: int,
+        heat: float,
+        columns: int,
     ) -> None:
         self._policy, self._pad = policy, pad
         self._settings: dict[str, Any] = {
@@ -62,6 +76,11 @@ class Generate:
     def busy(self) -> bool:
         """See ``Engine``."""
         return bool(self._asked)
+
+    @property
+    def columns(self) -> int:
+        """See ``Engine``."""
+        return 0
 
     def ask(self, conversation: int, ids: Sequence[int], limit: int, noise: Tensor) -> None:
         """See ``Engine``; the noise is torch's own."""
@@ -100,7 +119,8 @@ def sampling_with(kind: Callable[..., Any], made: list[Any]) -> Iterator[None]:
     """Let rollouts sample with an engine of this kind; each that is made is added to ``made``."""
 
     def make(*arguments: Any) -> Any:
-        made.append(kind(*arguments[:6]))
+        *of_all, _, columns = arguments  # without whether to keep the cache
+        made.append(kind(*of_all, columns))
         return made[-1]
 
     with patch.object(rollout, "make_engine", make):

@@ -22,9 +22,20 @@ from unittest.mock import patch
 
 import gymnasium as gym
 import torch
+import train_profile
 import train_trl
 import transformers
-from train_cases import FULL, QUICK, Effort, Played, config_of, middle, play, untrained
+from train_cases import (
+    FULL,
+    QUICK,
+    Effort,
+    Played,
+    config_of,
+    middle,
+    play,
+    rollouts_of,
+    untrained,
+)
 from train_engines import Anew, EachItsPrompt, Generate, InStep, unsorted_batches
 
 from starpo_plugin import processes
@@ -56,14 +67,14 @@ def measure_ways(effort: Effort) -> list[dict[str, Any]]:
         ("text-envs, each turn a sequence of its own", config_of(context_turns=1), SlotEngine)
     )
     policy = untrained(config_of())
-    play(policy, config_of(), effort)  # whoever is first would pay for what is slow once
-    runs: dict[str, list[Played]] = {name: [] for name, _, _ in plans}
-    for _ in range(effort.repeats):
-        for name, config, way in plans:
-            runs[name].append(play(policy, config, effort, way))
+    players = {name: rollouts_of(policy, config) for name, config, _ in plans}
+    runs: dict[str, list[Played]] = {name: [] for name in players}
+    for _ in range(effort.repeats + 1):
+        for name, _, way in plans:
+            runs[name].append(play(players[name], effort, way))
     rows = []
     for name, its in runs.items():
-        run = middle(its)
+        run = middle(its[1:])  # the first makes environments, and pays for what is slow once
         rows.append({"name": name, "tokens_per_s": run.rate, "steps": run.steps, "cpu": run.cpu})
     return rows
 
@@ -72,7 +83,8 @@ def measure_iteration(effort: Effort) -> list[dict[str, Any]]:
     """A rollout and its update, with micro-batches of similar length and of any."""
     config = config_of()
     policy = untrained(config)
-    run = middle([play(policy, config, effort) for _ in range(effort.repeats)])
+    rollouts = rollouts_of(policy, config)
+    run = middle([play(rollouts, effort) for _ in range(effort.repeats + 1)][1:])
     batch = collate(run.episodes, 0, config.rewards)
     cuts = {"text-envs": micro_batches, "without length bucketing": unsorted_batches}
     seconds: dict[str, list[float]] = {name: [] for name in cuts}
@@ -159,15 +171,17 @@ def measure_turns(effort: Effort) -> list[dict[str, Any]]:
     rows = []
     for turns in effort.turns:
         config = config_of(max_turns=turns, max_actions=200)
-        policy = untrained(config)
+        rollouts = rollouts_of(untrained(config), config)
         small = effort._replace(groups=1)
-        kept, anew = (play(policy, config, small, way) for way in (SlotEngine, Anew))
+        play(rollouts, small)  # makes the environments
+        kept, anew = (play(rollouts, small, way) for way in (SlotEngine, Anew))
         rows.append({"turns": turns, "kept": kept.cpu, "anew": anew.cpu, "tokens": kept.tokens})
     return rows
 
 
 PARTS: dict[str, Callable[[Effort], Any]] = {
     "ways": measure_ways,
+    "profile": train_profile.measure,
     "iteration": measure_iteration,
     "trl": measure_trl,
     "long_reply": measure_one_long_reply,
@@ -193,7 +207,7 @@ def report(results: dict[str, Any]) -> str:
         ways.append({"name": TRL, "tokens_per_s": trl["tokens_per_s"], "steps": "-"})
         update_s = trl["iteration"] - trl["rollout"]
         iteration.append({"name": TRL, "rollout": trl["rollout"], "update": update_s})
-    best = ways[0]["tokens_per_s"]
+    best, profile = ways[0]["tokens_per_s"], results["profile"]
     whole = [r["rollout"] + r["update"] for r in iteration]
     return "\n\n".join(
         [
@@ -209,6 +223,14 @@ def report(results: dict[str, Any]) -> str:
                         str(r["steps"]),
                     ]
                     for r in ways
+                ],
+            ),
+            "### Where a rollout's time goes",
+            table(
+                "| CPU s | %",
+                [
+                    [part, f"{spent:.2f}", f"{100 * spent / sum(profile.values()):.0f}"]
+                    for part, spent in profile.items()
                 ],
             ),
             "### An iteration",

@@ -34,10 +34,17 @@ class SlotCache:
         dtype: of the attention mask: the model's.
         device: where the model is.
         context: positions that the model knows.
+        columns: columns to begin with.
     """
 
     def __init__(
-        self, policy_body: Any, rows: int, dtype: torch.dtype, device: torch.device, context: int
+        self,
+        policy_body: Any,
+        rows: int,
+        dtype: torch.dtype,
+        device: torch.device,
+        context: int,
+        columns: int = 0,
     ) -> None:
         self._body, self._rows, self._context = policy_body, rows, context
         self._argument = cache_argument(policy_body)
@@ -46,8 +53,14 @@ class SlotCache:
         self._cache = Cache(layer_class_to_replicate=self._new_layer)  # pyright: ignore[reportArgumentType]
         self._lowest = torch.tensor(-torch.inf, dtype=dtype, device=device)
         self._zero = torch.zeros((), dtype=dtype, device=device)
-        self._columns = torch.arange(_ROOM, device=device)
-        self._first_cell = torch.arange(rows, device=device) * _ROOM
+        columns = max(columns, _ROOM)
+        self._columns = torch.arange(columns, device=device)
+        self._first_cell = torch.arange(rows, device=device) * columns
+
+    @property
+    def columns(self) -> int:
+        """Tokens that a row has room for, before the buffers grow."""
+        return len(self._columns)
 
     def forward(self, ids: Tensor, first_row: int, positions: Tensor, width: int) -> Tensor:
         """Hidden states [R, L, D] of new tokens ``ids`` [R, L] of rows ``first_row`` and on.
@@ -194,8 +207,7 @@ def _agrees(policy: Policy) -> bool:
     )
 
 
-def cache_of(policy: Policy, rows: int) -> SlotCache:
+def cache_of(policy: Policy, rows: int, columns: int = 0) -> SlotCache:
     """Make the cache of a model."""
-    return SlotCache(
-        policy.model.base_model, rows, policy.model.dtype, policy.device, policy.context
-    )
+    body, dtype = policy.model.base_model, policy.model.dtype
+    return SlotCache(body, rows, dtype, policy.device, policy.context, columns)

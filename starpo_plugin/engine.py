@@ -39,6 +39,11 @@ class Engine(Protocol):
         """Whether a reply is being sampled or asked for."""
         ...
 
+    @property
+    def columns(self) -> int:
+        """Tokens that its cache has room for, per conversation; 0 if it keeps none."""
+        ...
+
     def ask(self, conversation: int, ids: Sequence[int], limit: int, noise: Tensor) -> None:
         """Ask for a reply.
 
@@ -68,6 +73,7 @@ def make_engine(
     longest_reply: int,
     temperature: float = 1.0,
     keep_cache: bool = True,
+    columns: int = 0,
 ) -> Engine:
     """Make the engine that suits a model.
 
@@ -80,9 +86,11 @@ def make_engine(
         temperature: 0 takes the most likely token.
         keep_cache: whether to keep what was read from turn to turn: not every model allows it
             (``cache.keeps_slots``). ``False`` reads conversations anew: slow, and right for all.
+        columns: tokens of a conversation that the cache has room for from the start. It grows by
+            itself, which takes copies: an engine's ``columns`` tell what the next one needs.
     """
     if keep_cache:
-        return SlotEngine(policy, end_ids, pad_id, slots, longest_reply, temperature)
+        return SlotEngine(policy, end_ids, pad_id, slots, longest_reply, temperature, columns)
     return RereadingEngine(policy, end_ids, pad_id, temperature)
 
 
@@ -118,6 +126,7 @@ class SlotEngine:
         slots: int,
         longest_reply: int,
         temperature: float = 1.0,
+        columns: int = 0,
     ) -> None:
         self._policy, self._pad_id, self._temperature = policy, pad_id, temperature
         device = policy.device
@@ -126,7 +135,7 @@ class SlotEngine:
         self._replying = 0
         self._asked: list[int] = []  # conversations
         self._ended: list[int] = []  # rows that are no longer replying, among those that are
-        self._cache = cache_of(policy, slots)
+        self._cache = cache_of(policy, slots, columns)
         # of each row: the next token to be read, its position, tokens drawn, limit, place of its
         # reply in the tensors below
         self._state = torch.zeros(5, slots, dtype=torch.long, device=device)
@@ -150,6 +159,11 @@ class SlotEngine:
     def busy(self) -> bool:
         """See ``Engine``."""
         return bool(self._asked) or self._replying > len(self._ended)
+
+    @property
+    def columns(self) -> int:
+        """See ``Engine``."""
+        return self._cache.columns
 
     def ask(self, conversation: int, ids: Sequence[int], limit: int, noise: Tensor) -> None:
         """See ``Engine``. Raises ``ValueError`` if all slots are taken."""

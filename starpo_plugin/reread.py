@@ -44,6 +44,11 @@ class RereadingEngine:
         """See ``Engine``."""
         return bool(self._asked)
 
+    @property
+    def columns(self) -> int:
+        """See ``Engine``: nothing is kept."""
+        return 0
+
     def ask(self, conversation: int, ids: Sequence[int], limit: int, noise: Tensor) -> None:
         """See ``Engine``."""
         self._asked.append(_Question(conversation, ids, limit, noise))

@@ -111,6 +111,7 @@ class Rollouts:
         self._sampling = sampling
         self._keep_cache = keep_cache
         self._slotted: bool | None = None
+        self._columns = 0
         self._pace = Pace()
         self._shaping = shaping or Shaping()
         self._processes = processes or Processes()
@@ -185,6 +186,7 @@ class Rollouts:
                     over, free = over + 1, free + 1
                 if stepped and progress is not None:
                     progress(over, len(episodes))
+        self._columns = engine.columns  # about what the next episodes need
 
     def _engine(self, slots: int) -> Engine:
         if self._slotted is None:  # asked where the weights are whole
@@ -197,6 +199,7 @@ class Rollouts:
             self._sampling.max_reply_tokens,
             self._sampling.temperature,
             self._slotted,
+            self._columns,
         )
 
     def _ask(self, engine: Engine, n: int, episode: _Episode) -> None:

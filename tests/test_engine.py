@@ -99,6 +99,26 @@ def test_more_conversations_than_slots_are_refused(policy):
     slots.ask(4, [7, 8], 1, luck(0, 1))
 
 
+def test_room_from_the_start_changes_no_reply_and_is_kept_for_the_next_rollout(policy):
+    replies = []
+    for columns in (0, 300):
+        slots = SlotEngine(policy, frozenset({NEVER}), 0, 2, 80, columns=columns)
+        for c in range(2):
+            slots.ask(c, [7, 8, 9 + c], 80, luck(c, 80))
+        replies.append(dict(_until(slots, 2)))
+        assert slots.columns >= max(columns, 82)
+    assert replies[0] == replies[1]
+    rollouts = Rollouts(
+        policy, ChatTokens(policy.tokenizer), parrot_spec(), Sampling(8, 400, slots=2)
+    )
+    asked = []
+    make = rollouts._engine
+    rollouts._engine = lambda slots: asked.append(make(slots)) or asked[-1]  # type: ignore[method-assign]
+    for _ in range(2):
+        rollouts.run([0, 1], 1, torch.Generator().manual_seed(0))
+    assert asked[1].columns == asked[0].columns > 64
+
+
 @given(st.data())
 def test_rows_of_a_block_become_neighbours_and_no_row_is_lost(data):
     size = data.draw(st.integers(1, 12))
