@@ -71,6 +71,10 @@ def _peers(**makers: Maker) -> list[Contestant]:
     return [Contestant(names[peer], "raw", make) for peer, make in makers.items()]
 
 
+def _operations(move: str) -> int:
+    return len(move.split()) // 2  # one space on either side of each
+
+
 def _registered(cases: Iterable[Case]) -> list[Case]:
     return [case for case in cases if case.contestants[0].name in ENV_IDS]
 
@@ -94,6 +98,8 @@ def _sokoban_steps(size: int, boxes: int, horizon: int, copies: int, **kwargs: A
     )
 
 
+ONE_PUZZLE = str(Path(__file__).with_name("countdown_952.txt"))
+"""TextArena's Countdown draws no puzzles: it is given this one."""
 GYMNASIUM_MAP = str(Path(__file__).with_name("frozen_lake_4x4.txt"))
 
 EVERY = [
@@ -206,16 +212,20 @@ STEPS = _registered(
             reset_limit="a shuffle by NumPy's generator, all cards and all legal moves",
         ),
         Case(
-            "Countdown, 3 to 4 numbers, solved",
+            "Countdown, one puzzle of 6 numbers, by the operation",
             [
-                *_ours("TextCountdown-v0", solved=True),
-                Contestant("TextArena (two numbers a move)", "raw", textarena.countdown),
+                *_ours(
+                    "TextCountdown-v0",
+                    sampled=True,
+                    worth=_operations,
+                    use_all=True,
+                    levels=ONE_PUZZLE,
+                ),
+                Contestant("TextArena", "raw", textarena.countdown),
             ],
             copies=64,
-            limit="a move of ours is an expression, 2.3 operations on average, read from free text;"
-            " one of TextArena's is two places and one operation",
-            reset_limit="TextArena's puzzle is always the same; ours is drawn from 16 numbers of"
-            " NumPy's generator, 1.3 times on average, until its target is in range",
+            limit="a move of ours is an expression of 5 operations, read from free text, and counts"
+            " as 5; one of TextArena's is two places and one operation",
         ),
     ]
 )

@@ -44,20 +44,41 @@ class Subject(NamedTuple):
 # --- ours ---
 
 
-def text_env(id: str, *, raw: bool, only: str = "", solved: bool = False, **kwargs: Any) -> Subject:
+def text_env(
+    id: str,
+    *,
+    raw: bool,
+    only: str = "",
+    solved: bool = False,
+    sampled: bool = False,
+    worth: Callable[[str], int] | None = None,
+    **kwargs: Any,
+) -> Subject:
     """One of ours: as ``gym.make`` returns it, or ``raw``, without the wrappers.
 
     Its moves are legal, found beforehand by a twin, and with ``only`` those that begin so; with
-    ``solved`` they are the oracle's.
+    ``solved`` they are the oracle's; ``sampled`` draws one, which no twin has played: our reader of
+    expressions knows again what it has just read. A move counts as one step, or as many as it is
+    ``worth``.
     """
     env = gym.make(f"text_envs:{id}", **kwargs)
     env = env.unwrapped if raw else env
     inner: Any = env.unwrapped
     env.reset(seed=random.getrandbits(31))
+
+    def play(moves: Sequence[str]) -> int:
+        played = play_steps(env.step, moves)
+        return sum(map(worth, moves[:played])) if worth else played
+
+    def moves(rng: np.random.Generator, most: int) -> Sequence[str]:
+        if solved:
+            return inner.solve()[:most]
+        return [inner.sample_action(rng)] if sampled else _legal(inner, rng, most, only)
+
     return Subject(
         reset=env.reset,
-        moves=lambda rng, most: inner.solve()[:most] if solved else _legal(inner, rng, most, only),
-        play=lambda moves: play_steps(env.step, moves),
+        moves=moves,
+        play=play,
         draw=inner.picture,
         env=env,
     )

@@ -60,7 +60,9 @@ def memory_game() -> Subject:
 
 
 def countdown(count: int = 6) -> Subject:
-    """Numbers, of which a move combines two, until one is left; always the same puzzle."""
+    """Numbers, of which a move combines two, until one is left; always the same puzzle, that of
+    ``countdown_952.txt``.
+    """
     numbers = [25, 50, 3, 7, 9, 2][:count]
 
     def combining(rng: Any, most: int) -> Iterable[str]:

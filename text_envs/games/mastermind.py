@@ -134,6 +134,7 @@ class Mastermind(Game[MastermindState]):
         self.listed = count <= MAX_LISTED
         self._codes = _moves(self.words, self.space) if self.listed else {}
         self._legal = tuple(self._codes) if self.listed else None
+        self._every = tuple(self._codes.values())
         self.rules = self._rules()
         widest = max(map(len, self.words)) + 1
         self.max_text = (guesses + 2) * (pegs * widest + len("\n20. : 8 exact, 8 misplaced"))
@@ -168,7 +169,9 @@ class Mastermind(Game[MastermindState]):
     def text(self, state: MastermindState) -> str:
         """Give the guesses left and the answer to each guess; the code when the game is over."""
         words, code, left, history, over, told = state
-        text = f"Guesses left: {left}{told or _told(words, history)}"
+        if history and not told:
+            told = _told(words, history)
+        text = f"Guesses left: {left}{told}"
         return f"{text}\nThe code: {_written(words, code)}" if over else text
 
     def parse(self, state: MastermindState, text: str) -> str | None:
@@ -229,6 +232,8 @@ class Mastermind(Game[MastermindState]):
     # --- private ---
 
     def _draw(self, rng: np.random.Generator) -> bytes:
+        if self.listed:  # one number is quicker drawn than several
+            return self._every[int(rng.random() * len(self._every))]
         pegs, colors, repeats = self.space
         draws = rng.random(pegs).tolist()
         if repeats:
