@@ -321,8 +321,12 @@ class TrainConfig:
 
     @property
     def behaviour(self) -> Literal["recomputed", "sampler"]:
-        """Where the log-probabilities that ratios are taken to come from."""
-        return "sampler" if self.from_data else self.old_logprobs
+        """Where the log-probabilities that ratios are taken to come from: with stored trajectories
+        the sampler, unless importance weights account for it apart from the ratio.
+        """
+        if self.from_data and self.importance_cap is None:
+            return "sampler"
+        return self.old_logprobs
 
     def at_once(self, processes: int = 1) -> int:
         """Episodes that each of so many processes plays at once, at most."""

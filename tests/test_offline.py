@@ -184,6 +184,19 @@ def test_the_data_of_another_policy_are_off_policy(online, tmp_path):
     assert line["kl_k3"] > 1e-6
 
 
+def test_importance_weights_take_the_place_of_ratios_to_the_sampler(online, tmp_path):
+    """Decoupled: the ratio is to the weights before the update, the weight is for the sampler's."""
+    later = offline(online, tmp_path / "run", iterations=1, actor_lr=0.0, critic_lr=0.0)
+    first = str(trajectory_file.find(online)[0])
+    model = str(online / "checkpoints" / "000003")
+    train(dataclasses.replace(later, model=model, from_data=(first,), importance_cap=1.5))
+    (line,) = metrics(later.run)
+    assert line["kl_k3"] == pytest.approx(0.0, abs=1e-6)
+    assert line["importance_weight"] != pytest.approx(1.0, abs=1e-4)
+    with pytest.raises(ValueError, match=r"importance_cap=1\.5.*old_logprobs=recomputed"):
+        dataclasses.replace(later, importance_cap=1.5, old_logprobs="sampler").check()
+
+
 # --- which groups an iteration takes ---
 
 
