@@ -18,6 +18,7 @@ from starpo_plugin.config import TrainConfig
 from starpo_plugin.offline import StoredData, open_data
 from starpo_plugin.policy import Policy
 from starpo_plugin.presets import preset
+from starpo_plugin.rollout import TURN_INFO
 from starpo_plugin.run_folder import RunFolder
 from starpo_plugin.train import train
 from starpo_plugin.trajectory import Trajectory
@@ -285,10 +286,12 @@ def test_data_that_lack_what_training_needs(tmp_path, files, policy):
     origin = read_stored(files[0]).origin
     batch = read(files[0])[:1]
     path = trajectory_file.write(tmp_path / "f", batch)
+    what_chat_env_says = {k: batch[0].turns[0].info[k] for k in TURN_INFO}
     with pytest.raises(ValueError, match=r"f\.safetensors does not say which tokenizer"):
         opened([path])
     for change, words in (
         ({"info": {"actions": ()}}, "info lacks success, .*well_formed"),
+        ({"info": what_chat_env_says}, "info lacks unclosed, "),
         ({"logprobs": ()}, r"reply tokens and 0 log-probabilities"),
     ):
         turns = tuple(dataclasses.replace(t, **change) for t in batch[0].turns)
