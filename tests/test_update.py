@@ -9,7 +9,7 @@ from starpo_kit import play, rewarded, small_policy
 from starpo_plugin.advantages import WITH_CRITIC
 from starpo_plugin.batch import Batch, collate, micro_batches
 from starpo_plugin.config import TrainConfig
-from starpo_plugin.losses import AGGREGATIONS
+from starpo_plugin.losses import AGGREGATIONS, kl_k3
 from starpo_plugin.policy import Policy
 from starpo_plugin.presets import preset
 from starpo_plugin.train import set_learning_rates
@@ -69,6 +69,21 @@ def test_the_micro_batch_changes_nothing(aggregation, advantage):
         assert torch.allclose(weights, results[0][1], atol=2e-6)
         assert metrics["loss"] == pytest.approx(results[0][0]["loss"], abs=1e-5)
         assert metrics["grad_norm"] == pytest.approx(results[0][0]["grad_norm"], rel=1e-3)
+
+
+@pytest.mark.parametrize("aggregation", AGGREGATIONS)
+def test_entropy_and_kl_are_reported_per_token_whatever_the_aggregation(aggregation):
+    policy, reference = _policy(), small_policy(seed=5, spread=2.0)
+    _, batch = _batch(policy)
+    learner = _learner(
+        policy, reference, aggregation=aggregation, kl="k3", kl_in="loss", kl_coef=0.1
+    )
+    now, then = learner.score(batch), learner.score(batch, reference)
+    metrics = learner.update(batch, torch.Generator().manual_seed(0))
+    tokens = batch.mask.sum()
+    assert metrics["entropy"] == pytest.approx(float(now.entropy.sum() / tokens), rel=1e-4)
+    kl = kl_k3(now.logprobs, then.logprobs, batch.mask)
+    assert metrics["kl_reference"] == pytest.approx(float(kl.sum() / tokens), rel=1e-4)
 
 
 def test_padding_and_row_order_change_nothing():
