@@ -146,11 +146,8 @@ class Rollouts:
         shape = (len(seeds), members, self._spec.max_turns, self._sampling.max_reply_tokens)
         noise = torch.rand(shape, generator=generator)
         episodes = self._open(seeds, specs or [self._spec] * len(seeds), noise)
-        training = self._policy.training
-        self._policy.eval()
         with self._processes.whole(self._policy):
             self._play_all(episodes, progress, on_turn)
-        self._policy.train(training)
         return self._processes.gather([self._trajectory(e) for e in episodes])
 
     def _play_all(

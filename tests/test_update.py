@@ -56,6 +56,23 @@ def test_the_ratio_is_one_at_the_first_update():
     assert len(played) == len(batch)
 
 
+@pytest.mark.parametrize("critic", ["shared", "separate"])
+def test_a_model_with_dropout_drops_nothing(critic):
+    """Else every pass would be of another policy, and no ratio to the one that sampled."""
+    small = small_policy(spread=2.0)
+    attentions = [m for m in small.model.modules() if hasattr(m, "attention_dropout")]
+    assert attentions
+    for attention in attentions:
+        attention.attention_dropout = 0.5
+    policy = Policy(small.model.train(), small.tokenizer, critic)
+    _, batch = _batch(policy)
+    learner = _learner(policy)
+    policy.train()  # as whatever wraps a model may ask
+    metrics = learner.update(batch, torch.Generator().manual_seed(0))
+    assert metrics["sampler_gap"] < 1e-3
+    assert metrics["kl_k3"] <= 1e-6
+
+
 @pytest.mark.parametrize("aggregation", AGGREGATIONS)
 @pytest.mark.parametrize("advantage", ["gae", "turn_gae", "grpo"])
 def test_the_micro_batch_changes_nothing(aggregation, advantage):
