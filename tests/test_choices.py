@@ -178,6 +178,7 @@ def test_numbers_and_names_that_can_not_work_are_refused(changes, said):
             {"importance_cap": 2.0, "old_logprobs": "sampler"},
             "importance_cap=2.0.*old_logprobs=recomputed",
         ),
+        ("trico", {"kl_coef": 0.1, "kl_in": "loss"}, "kl='k1' in the loss.*kl=k3"),
         ("trico", {"loss_sections": ("prediction",)}, "loss_sections names 'prediction'"),
     ],
 )
@@ -193,6 +194,7 @@ def test_presets_and_what_goes_together():
     assert (trico.advantage, trico.gamma_turn, trico.whiten) == ("bi_level_gae", 0.95, True)
     assert (trico.rewards, trico.kl_coef, trico.filter) == ("turn", 0.0, "none")
     assert (trico.clip_low, trico.clip_high) == (0.2, 0.2)
+    preset("trico", kl_coef=0.1, kl_in="loss", kl="k2").check()
     preset("trico", members=1).check()  # a critic compares with nobody
     preset("trico", filter="top_k", bootstrap_truncated=True, importance_cap=2.0).check()
     preset("starpo_s", length_penalty=0.01, length_budget=40).check()
