@@ -231,7 +231,9 @@ class TrainConfig:
     kl_coef: float = 0.0
     """Weight of the KL to the starting weights; 0 keeps no reference model."""
     kl_in: Literal["reward", "loss"] = "reward"
-    """Subtract the KL from the turn's reward, or add it to the loss."""
+    """Subtract the KL from the turn's reward, or add it to the loss. In the reward it differs
+    between members that earned the same, which grpo and turn_grpo would blow up to full size.
+    """
     entropy_coef: float = 0.001
     """Weight of the entropy bonus."""
     clip_low: float = 0.2

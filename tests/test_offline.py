@@ -126,7 +126,8 @@ def test_a_resumed_run_stores_the_same(online, tmp_path):
 @pytest.mark.parametrize("name", ["starpo_s", "starpo_grpo", "starpo_ppo"])
 def test_training_on_a_stored_batch_is_training_on_the_batch(tmp_path, name):
     """Bit for bit, up to the first update: then the online run plays with its new weights."""
-    on = config_of(tmp_path / "on", name, old_logprobs="sampler", iterations=1, kl_coef=0.01)
+    kl: dict[str, Any] = {"kl": "k1", "kl_in": "reward", "kl_coef": 0.01}
+    on = config_of(tmp_path / "on", name, old_logprobs="sampler", iterations=1, **kl)
     train(on)
     off = dataclasses.replace(
         on, run=str(tmp_path / "off"), from_data=(str(tmp_path / "on"),), old_logprobs="recomputed"

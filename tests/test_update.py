@@ -197,6 +197,24 @@ def test_kl_to_the_reference_pulls_back():
         assert metrics["loss"] == pytest.approx(plain["loss"], abs=1e-5)
 
 
+def test_a_group_that_earned_the_same_gives_grpo_no_advantage_however_the_kl_differs():
+    policy, reference = _policy(critic="none"), small_policy(seed=5, spread=2.0)
+    played, _ = _batch(policy)
+    same = [
+        dataclasses.replace(t, turns=tuple(dataclasses.replace(k, reward=0.0) for k in t.turns))
+        for t in played
+    ]
+    config = preset("starpo_grpo", max_tokens=400).check()
+    optimizer = torch.optim.SGD(policy.parameters(), lr=0.1)
+    learner = Learner(policy, reference, config, optimizer)
+    _, targets = learner.prepare(collate(same, 0, config.rewards))
+    assert targets.estimate.advantages.count_nonzero() == 0
+    metrics = learner.update(collate(same, 0, config.rewards), torch.Generator().manual_seed(0))
+    assert metrics["kl_reference"] > 0.1
+    assert metrics["policy_loss"] == 0
+    assert metrics["grad_norm"] > 0  # the pull back to the reference
+
+
 def test_a_loss_that_is_not_finite_is_skipped_and_counted_then_stops_the_run():
     policy = _policy()
     _, batch = _batch(policy)
