@@ -107,6 +107,7 @@ class Rollouts:
     ) -> None:
         sections = [spec.protocol.tag(s) for s in spec.protocol.sections]
         tokens.check_tags(tag for s in sections for tag in (f"<{s}>", f"</{s}>"))
+        tokens.check_opening(f"<{sections[0]}>")
         self._policy, self._tokens, self._spec = policy, tokens, spec
         self._sampling = sampling
         self._keep_cache = keep_cache
