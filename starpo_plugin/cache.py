@@ -181,8 +181,6 @@ def keeps_slots(policy: Policy) -> bool:
 @torch.no_grad()
 def _agrees(policy: Policy) -> bool:
     """Read two short rows both ways: some architectures take positions from elsewhere (ALiBi)."""
-    training = policy.training
-    policy.eval()
     body, device = policy.model.base_model, policy.device
     ids = torch.arange(8, device=device).view(2, 4) % policy.text_config.vocab_size
     whole = body(input_ids=ids, use_cache=False).last_hidden_state
@@ -196,8 +194,6 @@ def _agrees(policy: Policy) -> bool:
             parts.append(cache.forward(tokens, row, places, int(places.max()) + 1))
     except (TypeError, ValueError, RuntimeError, IndexError, AttributeError):
         return False
-    finally:
-        policy.train(training)
     expected = [whole[0, :2], whole[1, :1], whole[[0, 1], [2, 1]], whole[1, 2:3], whole[1, 3:4]]
     found = [p.reshape(-1, p.shape[-1]).float() for p in parts]
     size = float(whole.abs().mean())

@@ -1,5 +1,8 @@
 """Options one by one: known names, and numbers that are not too small."""
 
+from dataclasses import fields
+from typing import Any, Literal, get_args, get_origin
+
 from starpo_plugin.advantages import ADVANTAGES
 from starpo_plugin.choices import choose
 from starpo_plugin.compute import Compute
@@ -10,12 +13,11 @@ from starpo_plugin.losses import AGGREGATIONS, KL_FORMS, LOSSES
 from starpo_plugin.shaping import TURN_REWARDS
 from text_envs.chat import FORMATS
 
-CHOICES = {
+CHOICES: dict[str, Any] = {
     "format": FORMATS,
     "scale_by_kept": KEPT_SCALES,
     "device": ("auto", "cpu", "cuda"),
-    "tracker": ("tensorboard", "wandb", "trackio", "none"),
-    "old_logprobs": ("recomputed", "sampler"),
+    **{f.name: get_args(f.type) for f in fields(TrainConfig) if get_origin(f.type) is Literal},
 }
 FUNCTIONS = {
     "advantage": ADVANTAGES,
@@ -29,15 +31,26 @@ FUNCTIONS = {
 LEAST = {
     0: (
         *("save_rollouts", "save_tokens", "mi_every", "lora_rank", "context_turns", "slots"),
-        "env_threads",
+        *("env_threads", "warmup_updates", "warmup_moves", "eval_temperature"),
+        *("actor_lr", "critic_lr", "warmup_lr", "kl_coef", "value_coef", "clip_low", "clip_high"),
     ),
     1: (
         *("iterations", "groups", "members", "max_turns", "max_actions", "mini_batch", "keep"),
         *("save_every", "eval_every", "eval_episodes", "updates_per_batch", "curriculum_window"),
-        *("max_reply_tokens", "micro_batch_tokens", "max_bad_updates"),
+        *("max_reply_tokens", "max_tokens", "micro_batch_tokens", "max_bad_updates"),
+        *("tiny_hidden", "tiny_layers", "warmup_batch"),
     ),
     2: ("mi_samples",),
 }
+SHARES = ("gamma", "lam", "gamma_turn", "lam_turn", "gamma_token", "lam_token")
+"""Options from 0 to 1."""
+ABOVE = {
+    "temperature": (0, "it divides the logits"),
+    "grad_clip": (0, "gradients are scaled down to that norm; a large one leaves them alone"),
+    "value_clip": (0, "a value could not move; a large one lets it"),
+    "dual_clip": (1, "else nothing is learnt where the advantage is negative; None turns it off"),
+}
+"""Options that must be above a number (or None), and why."""
 
 
 def check(config: TrainConfig) -> None:
@@ -49,10 +62,16 @@ def check(config: TrainConfig) -> None:
         choose(name, getattr(config, name), known)
     for least, names in LEAST.items():
         for name in names:
-            if (value := getattr(config, name)) < least:
+            if not (value := getattr(config, name)) >= least:  # so that NaN is refused
                 raise ValueError(f"{name}={value} must be at least {least}")
-    if config.temperature <= 0:
-        raise ValueError(f"temperature={config.temperature} must be above 0: it divides the logits")
+    for name, (bound, why) in ABOVE.items():
+        value = getattr(config, name)
+        if value is not None and not value > bound:
+            raise ValueError(f"{name}={value} must be above {bound}: {why}")
+    shares = (*SHARES, "filter_value") if config.filter in FILTERS else SHARES
+    for name in shares:
+        if not 0 <= (value := getattr(config, name)) <= 1:
+            raise ValueError(f"{name}={value} must be a share, from 0 to 1")
     config.protocol()
     Compute.of(config)
     refuse_contradictions(config)

@@ -231,7 +231,9 @@ class TrainConfig:
     kl_coef: float = 0.0
     """Weight of the KL to the starting weights; 0 keeps no reference model."""
     kl_in: Literal["reward", "loss"] = "reward"
-    """Subtract the KL from the turn's reward, or add it to the loss."""
+    """Subtract the KL from the turn's reward, or add it to the loss. In the reward it differs
+    between members that earned the same, which grpo and turn_grpo would blow up to full size.
+    """
     entropy_coef: float = 0.001
     """Weight of the entropy bonus."""
     clip_low: float = 0.2
@@ -321,8 +323,12 @@ class TrainConfig:
 
     @property
     def behaviour(self) -> Literal["recomputed", "sampler"]:
-        """Where the log-probabilities that ratios are taken to come from."""
-        return "sampler" if self.from_data else self.old_logprobs
+        """Where the log-probabilities that ratios are taken to come from: with stored trajectories
+        the sampler, unless importance weights account for it apart from the ratio.
+        """
+        if self.from_data and self.importance_cap is None:
+            return "sampler"
+        return self.old_logprobs
 
     def at_once(self, processes: int = 1) -> int:
         """Episodes that each of so many processes plays at once, at most."""

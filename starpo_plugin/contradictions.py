@@ -20,6 +20,7 @@ def refuse_contradictions(config: "TrainConfig") -> None:
     _groups(config)
     _turn_rewards(config)
     _off_policy(config)
+    _kl(config)
     _environments(config)
     _world_model(config)
     _diagnostics(config)
@@ -114,6 +115,15 @@ def _off_policy(config: "TrainConfig") -> None:
             f"importance_cap={config.importance_cap} corrects for the sampler apart from the"
             " clipped ratio, and with old_logprobs='sampler' the ratio does so itself: use"
             " old_logprobs=recomputed, or importance_cap=None"
+        )
+
+
+def _kl(config: "TrainConfig") -> None:
+    """A term of the loss needs a gradient."""
+    if config.kl_coef and config.kl_in == "loss" and config.kl == "k1":
+        raise ValueError(
+            f"kl='k1' in the loss has an expected gradient of 0, so that kl_coef={config.kl_coef}"
+            " would hold nothing back: use kl=k3 or k2, or kl_in=reward"
         )
 
 

@@ -106,6 +106,8 @@ METRICS: dict[str, Metric] = {
     "sampler_gap": Metric(
         "nats", "Largest difference between sampler and update of one token's log-probability."
     ),
+    "importance_weight": Metric("ratio", "Mean of the importance weights of tokens, capped."),
+    "importance_capped": Metric("share of tokens", "Importance weight at its cap."),
     "bad_updates": Metric("updates", "Skipped so far: loss or gradient was not finite."),
 }
 

@@ -22,6 +22,9 @@ from starpo_plugin.run_folder import RunFolder
 from starpo_plugin.trajectory import Trajectory, Turn
 from starpo_plugin.trajectory_file import Stored, Vocabulary, find, read_stored, vocabulary_of
 
+REPORTED = (*TURN_INFO, "unclosed")
+"""What ``diagnostics.describe`` and the report's episodes read of a turn's info."""
+
 
 class _Group(NamedTuple):
     """Where a group is stored."""
@@ -165,10 +168,10 @@ def _known_vocabulary(path: Path, stored: Stored) -> Vocabulary:
 
 
 def _check_turn(path: Path, row: int, turn: Turn) -> None:
-    if missing := [key for key in TURN_INFO if key not in turn.info]:
+    if missing := [key for key in REPORTED if key not in turn.info]:
         raise ValueError(
             f"{path}, episode {row}: a turn's info lacks {', '.join(missing)}, which training"
-            " reports: write the file with all that ChatEnv says of a turn"
+            " reports: write the file with all that docs/data.md lists of a turn's info"
         )
     tokens, logprobs = len(turn.reply_ids), len(turn.logprobs)
     if tokens != logprobs:

@@ -68,7 +68,15 @@ class Policy(nn.Module):
             nn.init.zeros_(self.critic_head.weight)  # values start at 0, whatever the model
             nn.init.zeros_(self.critic_head.bias)
         self._cap = getattr(self.text_config, "final_logit_softcapping", None)
+        self.eval()
         self._check_head()
+
+    def train(self, mode: bool = True) -> "Policy":
+        """Stay as for evaluation, whatever is asked: some models' dropout would make of every pass
+        another policy. No ratio would be to the one that sampled, and a run that is resumed would
+        drop others.
+        """
+        return super().train(False)
 
     @property
     def device(self) -> torch.device:
@@ -210,11 +218,8 @@ class Policy(nn.Module):
     def _check_head(self) -> None:
         """Some architectures scale their logits in ways that only their own ``forward`` knows."""
         probe = torch.arange(4, device=self.model.device).unsqueeze(0)
-        training = self.model.training
-        self.model.eval()
         theirs = self.model(input_ids=probe, use_cache=False).logits.float()
         ours = self.logits(self._body(self.model.base_model, probe))
-        self.model.train(training)
         if not torch.allclose(theirs, ours, rtol=1e-2, atol=1e-2):
             raise ValueError(
                 f"{type(self.model).__name__} changes its logits after its output embeddings in a"

@@ -14,8 +14,11 @@ def starpo_ppo() -> TrainConfig:
 
 
 def starpo_grpo() -> TrainConfig:
-    """StarPO with GRPO: a trajectory's return against its group's, no critic."""
-    return TrainConfig(advantage="grpo", whiten=False, kl_coef=0.001)
+    """StarPO with GRPO: a trajectory's return against its group's, no critic; the KL (k3) is part
+    of the loss, as in DeepSeekMath (arXiv 2402.03300), equations 3 and 4. In the reward, whatever
+    little it differs by would be divided by the spread of a group that otherwise earned the same.
+    """
+    return TrainConfig(advantage="grpo", whiten=False, kl="k3", kl_in="loss", kl_coef=0.001)
 
 
 def starpo_s() -> TrainConfig:

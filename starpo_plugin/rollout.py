@@ -107,6 +107,7 @@ class Rollouts:
     ) -> None:
         sections = [spec.protocol.tag(s) for s in spec.protocol.sections]
         tokens.check_tags(tag for s in sections for tag in (f"<{s}>", f"</{s}>"))
+        tokens.check_opening(f"<{sections[0]}>")
         self._policy, self._tokens, self._spec = policy, tokens, spec
         self._sampling = sampling
         self._keep_cache = keep_cache
@@ -147,11 +148,8 @@ class Rollouts:
         shape = (len(seeds), members, self._spec.max_turns, self._sampling.max_reply_tokens)
         noise = torch.rand(shape, generator=generator)
         episodes = self._open(seeds, specs or [self._spec] * len(seeds), noise)
-        training = self._policy.training
-        self._policy.eval()
         with self._processes.whole(self._policy):
             self._play_all(episodes, progress, on_turn)
-        self._policy.train(training)
         return self._processes.gather([self._trajectory(e) for e in episodes])
 
     def _play_all(

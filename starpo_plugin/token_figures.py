@@ -66,10 +66,7 @@ def _figures(learner: Learner, rows: Sequence[int]) -> list[dict[str, Tensor]]:
     index = batch.rows_of(torch.tensor(rows, device=batch.ids.device))
     picked = batch.rows(index)
     packing = Packing(picked)
-    training = learner.policy.training
-    learner.policy.eval()  # draws nothing: the run goes on as if nobody had looked
     now = learner.score(picked)
-    learner.policy.train(training)
     width, packed = picked.ids.shape[1], packing.packed(picked)
     columns = {
         "trained": targets.mask[index, :width].int(),

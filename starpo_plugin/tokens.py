@@ -138,6 +138,18 @@ class ChatTokens:
                 " another tag (--tags think=thought)"
             )
 
+    def check_opening(self, tag: str) -> None:
+        """Raise ``ValueError`` where the template begins every reply with something else than the
+        tag of its first section: none could be well formed, whatever the policy writes.
+        """
+        begun = self.begun.strip()
+        if begun and not begun.startswith(tag):
+            raise ValueError(
+                f"the chat template of {self._name} begins every reply with {begun!r}, and replies"
+                f" of this format begin with {tag!r}: choose a format that begins so (--format"
+                " think or predict), or another template"
+            )
+
     # --- what the template does ---
 
     def _pieces_of_a_turn(self) -> tuple[str, str, str]:

@@ -259,15 +259,14 @@ class Learner:
         )
         if targets.weights is not None:
             per_token = per_token * cut(targets.weights)
-        parts = {
-            "policy_loss": aggregate(per_token, trained, totals),
-            "entropy": aggregate(scores.entropy, trained, totals),
-        }
-        loss = parts["policy_loss"] - config.entropy_coef * parts["entropy"]
+        parts = {"policy_loss": aggregate(per_token, trained, totals)}
+        bonus = aggregate(scores.entropy, trained, totals)
+        loss = parts["policy_loss"] - config.entropy_coef * bonus
+        stats = {"entropy": scores.entropy, **stats}
         if targets.reference is not None:
             kl = choose("kl", config.kl, KL_FORMS)(scores.logprobs, cut(targets.reference), trained)
-            parts["kl_reference"] = aggregate(kl, trained, totals)
-            loss = loss + config.kl_coef * parts["kl_reference"]
+            loss = loss + config.kl_coef * aggregate(kl, trained, totals)
+            stats["kl_reference"] = kl
         if estimate.returns is not None and estimate.value_mask is not None:
             mask = cut(estimate.value_mask)
             errors = value_loss(
@@ -278,8 +277,8 @@ class Learner:
         loss = targets.scale * loss
         for name, value in {**parts, "loss": loss}.items():
             sums[name] += float(value.detach())
-        for name, stat in stats.items():
-            sums[name] += float(AGGREGATIONS["token-mean"](stat, trained, totals))
+        for name, stat in stats.items():  # per token, however the loss is aggregated
+            sums[name] += float(AGGREGATIONS["token-mean"](stat.detach(), trained, totals))
         return loss
 
     def _clip(self, parameters: Iterable[torch.nn.Parameter]) -> float:

@@ -200,7 +200,6 @@ def imitate(
         numbers,
         lambda s, n: demonstrations(s, seed, thought, moves_per_turn, n, **env_kwargs),
     )
-    policy.train()
     for step in range(updates):
         for group in (g for o in optimizers for g in o.param_groups):
             group["lr"] = group["initial_lr"] * _schedule(step, updates)

@@ -1,6 +1,7 @@
 """Choices by name or as module:function, and options that contradict each other."""
 
 import dataclasses
+import math
 from typing import Any
 
 import pytest
@@ -139,6 +140,28 @@ def test_a_known_name_comes_first():
 
 
 @pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"kl_in": "los"}, "kl_in='los' is not one of reward, loss"),
+        ({"rewards": "turns"}, "rewards='turns' is not one of trajectory, turn"),
+        ({"grpo_scale": None}, "grpo_scale=None is not one of std, none"),
+        ({"gamma": 1.5}, r"gamma=1\.5 must be a share, from 0 to 1"),
+        ({"lam_turn": math.nan}, "lam_turn=nan must be a share"),
+        ({"filter_value": 2}, "filter_value=2 must be a share"),  # the number of groups?
+        ({"dual_clip": 0.0}, r"dual_clip=0\.0 must be above 1: .*None turns it off"),
+        ({"grad_clip": 0.0}, r"grad_clip=0\.0 must be above 0"),
+        ({"temperature": math.nan}, "temperature=nan must be above 0"),
+        ({"eval_temperature": -1.0}, r"eval_temperature=-1\.0 must be at least 0"),
+        ({"clip_low": -0.2}, r"clip_low=-0\.2 must be at least 0"),
+        ({"warmup_batch": 0}, "warmup_batch=0 must be at least 1"),
+    ],
+)
+def test_numbers_and_names_that_can_not_work_are_refused(changes, said):
+    with pytest.raises(ValueError, match=said):
+        preset("starpo_s", **changes).check()
+
+
+@pytest.mark.parametrize(
     ("name", "changes", "said"),
     [
         ("starpo_s", {"members": 1}, "filter='top_k' compares.*members=1.*filter=none"),
@@ -155,6 +178,7 @@ def test_a_known_name_comes_first():
             {"importance_cap": 2.0, "old_logprobs": "sampler"},
             "importance_cap=2.0.*old_logprobs=recomputed",
         ),
+        ("trico", {"kl_coef": 0.1, "kl_in": "loss"}, "kl='k1' in the loss.*kl=k3"),
         ("trico", {"loss_sections": ("prediction",)}, "loss_sections names 'prediction'"),
     ],
 )
@@ -170,6 +194,7 @@ def test_presets_and_what_goes_together():
     assert (trico.advantage, trico.gamma_turn, trico.whiten) == ("bi_level_gae", 0.95, True)
     assert (trico.rewards, trico.kl_coef, trico.filter) == ("turn", 0.0, "none")
     assert (trico.clip_low, trico.clip_high) == (0.2, 0.2)
+    preset("trico", kl_coef=0.1, kl_in="loss", kl="k2").check()
     preset("trico", members=1).check()  # a critic compares with nobody
     preset("trico", filter="top_k", bootstrap_truncated=True, importance_cap=2.0).check()
     preset("starpo_s", length_penalty=0.01, length_budget=40).check()

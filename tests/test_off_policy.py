@@ -11,6 +11,7 @@ from starpo_kit import play, rewarded, small_policy
 
 from starpo_plugin.batch import Batch, collate
 from starpo_plugin.config import TrainConfig
+from starpo_plugin.diagnostics import METRICS
 from starpo_plugin.losses import importance_weights
 from starpo_plugin.policy import Policy
 from starpo_plugin.update import Learner
@@ -59,6 +60,7 @@ def test_the_losss_gradient_is_the_truncated_weight_times_that_of_the_log_probab
     scores = policy(batch)
     weight = torch.exp(scores.logprobs.detach() - batch.logprobs).clamp(max=1.5) * batch.mask
     assert 0 < metrics["importance_capped"] < 1
+    assert metrics.keys() <= METRICS.keys()
     assert metrics["importance_weight"] == pytest.approx(
         float(weight.sum() / batch.mask.sum()), rel=1e-4
     )

@@ -18,6 +18,7 @@ from starpo_plugin.config import TrainConfig
 from starpo_plugin.offline import StoredData, open_data
 from starpo_plugin.policy import Policy
 from starpo_plugin.presets import preset
+from starpo_plugin.rollout import TURN_INFO
 from starpo_plugin.run_folder import RunFolder
 from starpo_plugin.train import train
 from starpo_plugin.trajectory import Trajectory
@@ -125,7 +126,8 @@ def test_a_resumed_run_stores_the_same(online, tmp_path):
 @pytest.mark.parametrize("name", ["starpo_s", "starpo_grpo", "starpo_ppo"])
 def test_training_on_a_stored_batch_is_training_on_the_batch(tmp_path, name):
     """Bit for bit, up to the first update: then the online run plays with its new weights."""
-    on = config_of(tmp_path / "on", name, old_logprobs="sampler", iterations=1, kl_coef=0.01)
+    kl: dict[str, Any] = {"kl": "k1", "kl_in": "reward", "kl_coef": 0.01}
+    on = config_of(tmp_path / "on", name, old_logprobs="sampler", iterations=1, **kl)
     train(on)
     off = dataclasses.replace(
         on, run=str(tmp_path / "off"), from_data=(str(tmp_path / "on"),), old_logprobs="recomputed"
@@ -182,6 +184,19 @@ def test_the_data_of_another_policy_are_off_policy(online, tmp_path):
     (line,) = metrics(later.run)
     assert line["sampler_gap"] > 1e-2
     assert line["kl_k3"] > 1e-6
+
+
+def test_importance_weights_take_the_place_of_ratios_to_the_sampler(online, tmp_path):
+    """Decoupled: the ratio is to the weights before the update, the weight is for the sampler's."""
+    later = offline(online, tmp_path / "run", iterations=1, actor_lr=0.0, critic_lr=0.0)
+    first = str(trajectory_file.find(online)[0])
+    model = str(online / "checkpoints" / "000003")
+    train(dataclasses.replace(later, model=model, from_data=(first,), importance_cap=1.5))
+    (line,) = metrics(later.run)
+    assert line["kl_k3"] == pytest.approx(0.0, abs=1e-6)
+    assert line["importance_weight"] != pytest.approx(1.0, abs=1e-4)
+    with pytest.raises(ValueError, match=r"importance_cap=1\.5.*old_logprobs=recomputed"):
+        dataclasses.replace(later, importance_cap=1.5, old_logprobs="sampler").check()
 
 
 # --- which groups an iteration takes ---
@@ -272,10 +287,12 @@ def test_data_that_lack_what_training_needs(tmp_path, files, policy):
     origin = read_stored(files[0]).origin
     batch = read(files[0])[:1]
     path = trajectory_file.write(tmp_path / "f", batch)
+    what_chat_env_says = {k: batch[0].turns[0].info[k] for k in TURN_INFO}
     with pytest.raises(ValueError, match=r"f\.safetensors does not say which tokenizer"):
         opened([path])
     for change, words in (
         ({"info": {"actions": ()}}, "info lacks success, .*well_formed"),
+        ({"info": what_chat_env_says}, "info lacks unclosed, "),
         ({"logprobs": ()}, r"reply tokens and 0 log-probabilities"),
     ):
         turns = tuple(dataclasses.replace(t, **change) for t in batch[0].turns)

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from datetime import datetime
 
 import pytest
@@ -213,6 +214,22 @@ def test_a_thought_that_the_template_opens_is_part_of_the_reply_and_of_no_tokens
     opened = tokens.encode("<think>\n")
     assert tokens.start("", "hello")[-len(opened) :] == opened
     assert tokens.next("hello", tokens.closing_id)[-len(opened) :] == opened
+
+
+def test_a_format_that_begins_otherwise_than_the_template_is_refused_before_it_plays():
+    policy = small_policy()
+    policy.tokenizer.chat_template = policy.tokenizer.chat_template.replace(
+        "<|assistant|>{% endif %}", "<|assistant|><think>{% endif %}"
+    )
+    tokens, sampling = ChatTokens(policy.tokenizer), Sampling(12, 400)
+    assert tokens.begun == "<think>"
+    for format, said in (("answer", "'<answer>'"), ("world", "'<observation>'")):
+        spec = replace(parrot_spec(), protocol=ChatProtocol(format, rules="Say a word."))
+        with pytest.raises(ValueError, match=rf"every reply with '<think>'.*{said}.*--format"):
+            Rollouts(policy, tokens, spec, sampling)
+    for format in ("think", "predict"):
+        spec = replace(parrot_spec(), protocol=ChatProtocol(format, rules="Say a word."))
+        Rollouts(policy, tokens, spec, sampling)
 
 
 def test_a_thought_that_the_template_opens_and_closes_is_its_own():

@@ -9,7 +9,7 @@ from starpo_kit import play, rewarded, small_policy
 from starpo_plugin.advantages import WITH_CRITIC
 from starpo_plugin.batch import Batch, collate, micro_batches
 from starpo_plugin.config import TrainConfig
-from starpo_plugin.losses import AGGREGATIONS
+from starpo_plugin.losses import AGGREGATIONS, kl_k3
 from starpo_plugin.policy import Policy
 from starpo_plugin.presets import preset
 from starpo_plugin.train import set_learning_rates
@@ -56,6 +56,23 @@ def test_the_ratio_is_one_at_the_first_update():
     assert len(played) == len(batch)
 
 
+@pytest.mark.parametrize("critic", ["shared", "separate"])
+def test_a_model_with_dropout_drops_nothing(critic):
+    """Else every pass would be of another policy, and no ratio to the one that sampled."""
+    small = small_policy(spread=2.0)
+    attentions = [m for m in small.model.modules() if hasattr(m, "attention_dropout")]
+    assert attentions
+    for attention in attentions:
+        attention.attention_dropout = 0.5
+    policy = Policy(small.model.train(), small.tokenizer, critic)
+    _, batch = _batch(policy)
+    learner = _learner(policy)
+    policy.train()  # as whatever wraps a model may ask
+    metrics = learner.update(batch, torch.Generator().manual_seed(0))
+    assert metrics["sampler_gap"] < 1e-3
+    assert metrics["kl_k3"] <= 1e-6
+
+
 @pytest.mark.parametrize("aggregation", AGGREGATIONS)
 @pytest.mark.parametrize("advantage", ["gae", "turn_gae", "grpo"])
 def test_the_micro_batch_changes_nothing(aggregation, advantage):
@@ -69,6 +86,21 @@ def test_the_micro_batch_changes_nothing(aggregation, advantage):
         assert torch.allclose(weights, results[0][1], atol=2e-6)
         assert metrics["loss"] == pytest.approx(results[0][0]["loss"], abs=1e-5)
         assert metrics["grad_norm"] == pytest.approx(results[0][0]["grad_norm"], rel=1e-3)
+
+
+@pytest.mark.parametrize("aggregation", AGGREGATIONS)
+def test_entropy_and_kl_are_reported_per_token_whatever_the_aggregation(aggregation):
+    policy, reference = _policy(), small_policy(seed=5, spread=2.0)
+    _, batch = _batch(policy)
+    learner = _learner(
+        policy, reference, aggregation=aggregation, kl="k3", kl_in="loss", kl_coef=0.1
+    )
+    now, then = learner.score(batch), learner.score(batch, reference)
+    metrics = learner.update(batch, torch.Generator().manual_seed(0))
+    tokens = batch.mask.sum()
+    assert metrics["entropy"] == pytest.approx(float(now.entropy.sum() / tokens), rel=1e-4)
+    kl = kl_k3(now.logprobs, then.logprobs, batch.mask)
+    assert metrics["kl_reference"] == pytest.approx(float(kl.sum() / tokens), rel=1e-4)
 
 
 def test_padding_and_row_order_change_nothing():
@@ -163,6 +195,24 @@ def test_kl_to_the_reference_pulls_back():
         metrics = with_self.update(batch, torch.Generator().manual_seed(0))
         plain = _updated(policy, batch, advantage="rloo", whiten=False)[0]
         assert metrics["loss"] == pytest.approx(plain["loss"], abs=1e-5)
+
+
+def test_a_group_that_earned_the_same_gives_grpo_no_advantage_however_the_kl_differs():
+    policy, reference = _policy(critic="none"), small_policy(seed=5, spread=2.0)
+    played, _ = _batch(policy)
+    same = [
+        dataclasses.replace(t, turns=tuple(dataclasses.replace(k, reward=0.0) for k in t.turns))
+        for t in played
+    ]
+    config = preset("starpo_grpo", max_tokens=400).check()
+    optimizer = torch.optim.SGD(policy.parameters(), lr=0.1)
+    learner = Learner(policy, reference, config, optimizer)
+    _, targets = learner.prepare(collate(same, 0, config.rewards))
+    assert targets.estimate.advantages.count_nonzero() == 0
+    metrics = learner.update(collate(same, 0, config.rewards), torch.Generator().manual_seed(0))
+    assert metrics["kl_reference"] > 0.1
+    assert metrics["policy_loss"] == 0
+    assert metrics["grad_norm"] > 0  # the pull back to the reference
 
 
 def test_a_loss_that_is_not_finite_is_skipped_and_counted_then_stops_the_run():
