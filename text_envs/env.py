@@ -19,6 +19,8 @@ Split = Literal["train", "test"]
 Observation = str | dict[str, Any]
 
 IMAGE_TOKEN = "<image>"
+NO_IMAGE = "[image]"
+"""Stands for a placeholder that no picture belongs to; as long, so that a text keeps its length."""
 INVALID = "Invalid move."
 OVER = "The game is over."
 MAX_ACTION = 1024
@@ -251,16 +253,17 @@ class TextEnv(gym.Env[Any, str]):
         if self.obs_mode == "text":
             text = self.game.text(self._state)
             return f"{note}\n{text}" if note else text
-        text = IMAGE_TOKEN
-        if self.obs_mode == "text+image":
-            text = f"{IMAGE_TOKEN}\n{self.game.text(self._state)}"
+        text = f"\n{self.game.text(self._state)}" if self.obs_mode == "text+image" else ""
         image = self._draw(self._state)
         if image.shape != self._image_shape:
             raise ValueError(
                 f"this level's picture is {image.shape}, the observation space has"
                 f" {self._image_shape}; make the environment with the level's own board size"
             )
-        return {"text": f"{note}\n{text}" if note else text, "image": image}
+        above = f"{note}\n" if note else ""
+        # what was given or guessed may have the placeholder in it, which stands for the picture
+        above, text = (part.replace(IMAGE_TOKEN, NO_IMAGE) for part in (above, text))
+        return {"text": f"{above}{IMAGE_TOKEN}{text}", "image": image}
 
     def _draw(self, state: Any) -> np.ndarray:
         renderers = _renderers()

@@ -8,12 +8,11 @@ import gymnasium as gym
 from gymnasium import spaces
 from gymnasium.utils import RecordConstructorArgs
 
-from text_envs.env import IMAGE_TOKEN
+from text_envs.env import IMAGE_TOKEN, NO_IMAGE
 from text_envs.game import PRINTABLE
 from text_envs.spaces import TextSpace
 
 _CUT = "..."
-_NO_IMAGE = "[image]"  # as long as IMAGE_TOKEN: a text keeps its length
 _LONGEST_REWARD = -1.23456e-300  # 13 characters: no number takes more in the format "g"
 
 
@@ -74,7 +73,7 @@ class History(gym.Wrapper[Any, str, Any, str], RecordConstructorArgs):
     def step(self, action: str) -> tuple[Any, Any, bool, bool, dict[str, Any]]:
         """Make a move and remember it."""
         observation, reward, terminated, truncated, info = self.env.step(action)
-        past = self._text.replace(IMAGE_TOKEN, _NO_IMAGE)
+        past = self._text.replace(IMAGE_TOKEN, NO_IMAGE)
         self._turns.append(_Turn(past, self._shown(action), float(reward)))
         self._text = _text(observation)
         shown = self._joined(self._turns, self._text)
@@ -87,7 +86,7 @@ class History(gym.Wrapper[Any, str, Any, str], RecordConstructorArgs):
         if len(words) > self.max_action:
             words = words[: self.max_action - len(_CUT)] + _CUT
         cleaned = "".join(c if c in self._characters else "?" for c in words)
-        return cleaned.replace(IMAGE_TOKEN, _NO_IMAGE)
+        return cleaned.replace(IMAGE_TOKEN, NO_IMAGE)
 
     def _joined(self, turns: Iterable[_Turn], now: str) -> str:
         turns = list(turns)
