@@ -273,6 +273,8 @@ def test_a_broken_line_is_named(line, fault, dataset):
 def test_a_file_that_is_not_there_or_empty_or_binary_is_said_to_be(dataset, tmp_path):
     with pytest.raises(ValueError, match=r"dataset='nowhere.jsonl' can't be read"):
         MathProblems(dataset="nowhere.jsonl")
+    with pytest.raises(ValueError, match=r"dataset=.* can't be read as a text file"):
+        MathProblems(dataset=["a.jsonl"])  # pyright: ignore[reportArgumentType] (the point)
     with pytest.raises(ValueError, match=r"dataset='.*' has no questions: it is empty"):
         MathProblems(dataset=dataset("", ""))
     (tmp_path / "binary").write_bytes(b"\xff\xfe\x00")

@@ -177,7 +177,7 @@ def test_spec_makes_it_again():
         assert_equal(envs.step(["right"] * 3), again.step(["right"] * 3))
 
 
-@pytest.mark.parametrize("actions", ["abc", ["left"], ["left"] * 4, []])
+@pytest.mark.parametrize("actions", ["abc", ["left"], ["left"] * 4, [], None, {"a", "b", "c"}])
 def test_wants_one_action_for_each(actions: Any):
     envs = TextVectorEnv(3, Corridor)
     envs.reset(seed=0)
@@ -214,9 +214,15 @@ def test_says_what_is_wrong_with_a_reset():
 @pytest.mark.parametrize(
     ("kwargs", "message"),
     [
-        ({"num_envs": 0}, "num_envs=0 must be at least 1"),
-        ({"max_episode_steps": 0}, "max_episode_steps=0 must be at least 1"),
-        ({"autoreset_mode": "Sometimes"}, "'Sometimes' is not a valid AutoresetMode"),
+        ({"num_envs": 0}, "num_envs=0 must be a whole number of at least 1"),
+        ({"num_envs": "2"}, "num_envs='2' must be a whole number"),
+        ({"max_episode_steps": 0}, "max_episode_steps=0 must be a whole number of at least 1"),
+        ({"max_episode_steps": 2.5}, "max_episode_steps=2.5 must be a whole number"),
+        ({"max_episode_steps": float("inf")}, "max_episode_steps=inf must be a whole number"),
+        (
+            {"autoreset_mode": "Sometimes"},
+            "autoreset_mode='Sometimes' is not one of 'NextStep', 'SameStep', 'Disabled'",
+        ),
     ],
 )
 def test_bad_parameters(kwargs: dict[str, Any], message: str):

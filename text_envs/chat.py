@@ -15,6 +15,7 @@ import gymnasium as gym
 from gymnasium import spaces
 from gymnasium.utils import RecordConstructorArgs
 
+from text_envs.env import checked_penalty
 from text_envs.game import PRINTABLE
 from text_envs.spaces import TextSpace
 
@@ -256,16 +257,11 @@ class ChatEnv(gym.Wrapper[Any, str, Any, str], RecordConstructorArgs):
         for name, value in (("max_turns", max_turns), ("max_actions", max_actions)):
             if not isinstance(value, int) or value < 1:
                 raise ValueError(f"{name}={value!r} must be a whole number of at least 1")
-        if not format_penalty <= 0:
-            raise ValueError(
-                f"format_penalty={format_penalty!r} must be a number of at most 0: it is added to"
-                " the reward of an ill-formed reply"
-            )
         if isinstance(protocol, Mapping):
             protocol = ChatProtocol(**protocol)
         self.protocol = protocol or ChatProtocol()
         self.max_turns, self.max_actions = max_turns, max_actions
-        self.format_penalty = format_penalty
+        self.format_penalty = checked_penalty("format_penalty", format_penalty)
         self.action_space = TextSpace(MAX_REPLY, PRINTABLE)
         self.observation_space = _widened(env.observation_space, self.protocol)
         self._last: dict[str, Any] | None = None

@@ -4,6 +4,7 @@ import inspect
 from functools import cache
 from hashlib import blake2b
 from importlib import import_module
+from math import inf
 from pathlib import Path
 from typing import Any, Literal, SupportsFloat, get_args
 
@@ -82,15 +83,12 @@ class TextEnv(gym.Env[Any, str]):
         _check_choice("render_mode", render_mode, (None, *self.metadata["render_modes"]))
         if not isinstance(tile, int) or tile < 4:
             raise ValueError(f"tile={tile!r} must be a whole number of at least 4 pixels")
-        if not invalid_action_penalty <= 0:
-            raise ValueError(
-                f"invalid_action_penalty={invalid_action_penalty!r} must be a number of at most 0:"
-                " it is added to the reward, and nothing should be earned by it"
-            )
         self.game = make_game(game, params)
         self.obs_mode: ObsMode = obs_mode
         self.split: Split | None = split
-        self.invalid_action_penalty = float(invalid_action_penalty)
+        self.invalid_action_penalty = checked_penalty(
+            "invalid_action_penalty", invalid_action_penalty
+        )
         self.render_mode = render_mode
         self.tile = tile
         self._levels = None if levels is None else self._read_levels(levels)
@@ -289,7 +287,7 @@ class TextEnv(gym.Env[Any, str]):
     def _read_levels(self, path: str) -> list[Any]:
         try:
             text = Path(path).read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
+        except (OSError, ValueError, TypeError) as error:
             raise ValueError(f"levels={path!r} can't be read as a text file: {error}") from error
         try:
             return self._checked(self.game.levels(text))
@@ -359,9 +357,19 @@ def game_class(path: str) -> type[Game[Any]]:
         raise ValueError(f"game={path!r} is not 'module:Class' of a game: {error}") from error
 
 
+def checked_penalty(name: str, value: Any) -> float:
+    """Give a penalty back as a float. Raises ``ValueError`` for one that is none."""
+    if not isinstance(value, int | float | np.number) or not -inf < value <= 0:
+        raise ValueError(
+            f"{name}={value!r} must be a finite number of at most 0: it is added to the reward, and"
+            " nothing should be earned by it"
+        )
+    return float(value)
+
+
 def _checked_options(options: dict[str, Any]) -> tuple[str | None, int | None]:
     """Read the options of a reset: ``level`` and ``noise_seed``."""
-    if unknown := sorted(set(options) - {"level", "noise_seed"}):
+    if unknown := sorted(set(options) - {"level", "noise_seed"}, key=str):
         raise ValueError(f"unknown reset options {unknown}; known: level, noise_seed")
     level, noise_seed = options.get("level"), options.get("noise_seed")
     if level is not None and not isinstance(level, str):

@@ -29,7 +29,7 @@ def read_dataset(path: str | PathLike[str]) -> tuple[Question, ...]:
     """Read a file. Raises ``ValueError`` that names the file, the line and what is wrong there."""
     try:
         text = Path(path).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, ValueError, TypeError) as error:
         raise ValueError(f"dataset={str(path)!r} can't be read as a text file: {error}") from error
     questions = []
     for number, line in enumerate(text.split("\n"), 1):
