@@ -119,3 +119,24 @@ def test_bad_parameters_by_id(id: str, kwargs: dict[str, Any], message: str):
 def test_an_unknown_id():
     with pytest.raises(gym.error.NameNotFound, match="Did you mean: `TextSokoban`"):
         gym.make("TextSokobam-v0")
+
+
+@pytest.mark.parametrize(
+    ("id", "kwargs", "message"),
+    [
+        ("TextBandit-v0", {"reverse": "false"}, "reverse='false' must be True or False"),
+        ("TextTowerOfHanoi-v0", {"random_start": 0}, "random_start=0 must be True or False"),
+        ("TextRubiksCube-v0", {"scramble": True}, "scramble=True must be a whole number"),
+        ("TextSokoban-v0", {"size": "8"}, "size='8' must be a whole number"),
+        ("TextSokoban-v0", {"symbols": 7}, "symbols=7 must be 7 different printable characters"),
+        ("TextSokoban-v0", {"symbols": ["#", "_"]}, "must be 7 different printable characters"),
+    ],
+)
+def test_types_that_look_right(id: str, kwargs: dict[str, Any], message: str):
+    with pytest.raises(ValueError, match=re.escape(message)):
+        gym.make(id, **kwargs)
+
+
+def test_symbols_may_be_a_list_as_in_json():
+    env = gym.make("TextSokoban-v0", symbols=list("#_OX*PS"))
+    assert "* box on a target" in env.reset(seed=0)[1]["rules"]

@@ -326,6 +326,7 @@ def test_descriptions_that_do_not_fit(kwargs: dict[str, Any], message: str):
         ({"success": 3}, "success=3 must be a function"),
         ({"max_text": 0}, "max_text=0 must be a whole number of at least 1"),
         ({"invalid_action_penalty": 0.5}, "invalid_action_penalty=0.5 must be a finite number"),
+        ({"refuse_masked": 1}, "refuse_masked=1 must be True or False"),
         ({"invalid_action_penalty": "0"}, "invalid_action_penalty='0' must be a finite number"),
     ],
 )

@@ -56,7 +56,9 @@ class History(gym.Wrapper[Any, str, Any, str], RecordConstructorArgs):
         for name, value, least in (("k", k, 1), ("max_action", max_action, len(_CUT) + 1)):
             if not isinstance(value, int) or value < least:
                 raise ValueError(f"{name}={value!r} must be a whole number of at least {least}")
-        self.k, self.rewards, self.max_action = k, bool(rewards), max_action
+        if not isinstance(rewards, bool):
+            raise ValueError(f"rewards={rewards!r} must be True or False")
+        self.k, self.rewards, self.max_action = k, rewards, max_action
         self.observation_space = self._widened(env.observation_space)
         self._turns: deque[_Turn] = deque(maxlen=k)
         self._text = ""

@@ -97,6 +97,8 @@ class Verbalize(gym.Wrapper[str, str, Any, Any], RecordConstructorArgs):
         super().__init__(env)
         if not isinstance(max_text, int) or max_text < 1:
             raise ValueError(f"max_text={max_text!r} must be a whole number of at least 1")
+        if not isinstance(refuse_masked, bool):
+            raise ValueError(f"refuse_masked={refuse_masked!r} must be True or False")
         self.actions = _checked_actions(actions, env.action_space)
         self._described = _function("describe", describe)
         self._succeeded = None if success is None else _function("success", success)
@@ -104,7 +106,7 @@ class Verbalize(gym.Wrapper[str, str, Any, Any], RecordConstructorArgs):
         self.invalid_action_penalty = checked_penalty(
             "invalid_action_penalty", invalid_action_penalty
         )
-        self.max_text, self.refuse_masked = max_text, bool(refuse_masked)
+        self.max_text, self.refuse_masked = max_text, refuse_masked
         self._charset = PRINTABLE if charset is None else frozenset(charset)
         characters = PRINTABLE | frozenset("".join(self.actions))
         self.action_space = TextSpace(MAX_ACTION, characters)
