@@ -249,6 +249,7 @@ GOOD = '{"question": "Q?", "answer": "#### 1"}'
         ("[1, 2]", "'[1, 2]' is not an object with a question and an answer"),
         ('{"problem": "Q?", "answer": "1"}', "it has no 'question'; its keys are ['answer', 'pro"),
         ('{"question": "Q?"}', "'answer' must be a text or a number, it is None"),
+        ('{"question": "Q?", "answer": NaN}', "'answer' must be a text or a number, it is nan"),
         ('{"question": 5, "answer": [1]}', "'answer' must be a text or a number, it is [1]"),
         ('{"question": " ", "answer": "1"}', "the question has 0 characters; it must have 1 to"),
         ('{"question": "Q?", "answer": " "}', "the answer '' is empty"),

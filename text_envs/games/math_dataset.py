@@ -8,6 +8,7 @@ as it is, if it has one line.
 
 import json
 import re
+from math import isfinite
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -80,9 +81,9 @@ def canonical(answer: str) -> str | None:
 
 def _text(record: dict[str, Any], key: str) -> str:
     value = record.get(key)
-    if not isinstance(value, bool) and isinstance(value, int | float):
+    if type(value) is int or (isinstance(value, float) and isfinite(value)):
         return str(value)
-    if not isinstance(value, str):
+    if not isinstance(value, str):  # NaN is what some tools write where there is nothing
         raise ValueError(f"{key!r} must be a text or a number, it is {value!r:.60}")
     return value
 
