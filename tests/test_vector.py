@@ -167,6 +167,18 @@ def test_call_reaches_every_sub_environment():
     envs.close()
 
 
+def test_attributes_are_set_as_in_sync_vector_env():
+    ours, theirs = pair(CORRIDOR_ID, AutoresetMode.NEXT_STEP)
+    for values in (-0.5, [0.0, -1.0, -2.0, -3.0, -4.0]):
+        for envs in (ours, theirs):
+            envs.set_attr("invalid_action_penalty", values)
+            envs.reset(seed=0)
+        refused = ["nowhere"] * NUM_ENVS
+        assert ours.step(refused)[1].tolist() == theirs.step(refused)[1].tolist()
+    with pytest.raises(ValueError, match="2 values for 5 sub-environments"):
+        ours.set_attr("invalid_action_penalty", (0.0, 0.0))
+
+
 def test_spec_makes_it_again():
     envs = gym.make_vec(CORRIDOR_ID, 3, slip=0.5, autoreset_mode="SameStep")
     assert envs.spec is not None

@@ -171,6 +171,17 @@ class TextVectorEnv(VectorEnv[Any, Sequence[str], np.ndarray]):
         """Get an attribute of every sub-environment."""
         return tuple(getattr(env, name) for env in self.envs)
 
+    def set_attr(self, name: str, values: Any) -> None:
+        """Set an attribute of every sub-environment: each to its own of a list or tuple of values,
+        all to anything else.
+        """
+        if not isinstance(values, list | tuple):
+            values = [values] * self.num_envs
+        if len(values) != self.num_envs:
+            raise ValueError(f"{len(values)} values for {self.num_envs} sub-environments")
+        for env, value in zip(self.envs, values, strict=True):
+            setattr(env, name, value)
+
     # --- private ---
 
     def _start(self, i: int, **kwargs: Any) -> dict[str, Any]:
