@@ -102,6 +102,8 @@ def measure(args: argparse.Namespace) -> None:
     """
     ids = args.ids or list(ENV_IDS)
     _check_ids(ids)
+    if args.json and not Path(args.json).parent.is_dir():  # better known now than after an hour
+        raise UsageError(f"{args.json} can't be written: there is no such directory")
     effort = baselines.Effort(args.episodes, args.seed, args.budget)
     files: dict[Path, str] = {}
     try:
