@@ -56,6 +56,16 @@ def test_bad_level_files(tmp_path):
         TextEnv(Corridor, levels=str(path))
 
 
+def test_files_may_begin_with_a_byte_order_mark(tmp_path):
+    """As Windows' editors write them."""
+    levels, questions = tmp_path / "levels.txt", tmp_path / "questions.jsonl"
+    levels.write_text("P__", encoding="utf-8-sig")
+    assert TextEnv(Corridor, levels=str(levels)).reset(seed=0)[0] == "P__"
+    questions.write_text('{"question": "Q?", "answer": "1"}', encoding="utf-8-sig")
+    env = gym.make("TextMath-v0", dataset=str(questions))
+    assert env.reset(seed=0)[0].startswith("Q?")
+
+
 @pytest.mark.parametrize("action", [None, 3, 2.5, b"left", ["left"], ("left",), {}, np.int64(1)])
 def test_only_strings_are_actions(action: Any):
     with pytest.raises(InvalidAction, match=f"this is a {type(action).__name__}"):

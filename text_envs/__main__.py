@@ -262,7 +262,7 @@ def _start(env: gym.Env[Any, str], args: argparse.Namespace) -> tuple[Any, dict[
     options = {}
     if args.level is not None:
         try:
-            options["level"] = Path(args.level).read_text(encoding="utf-8")
+            options["level"] = Path(args.level).read_text(encoding="utf-8-sig")
         except (OSError, UnicodeDecodeError) as error:
             raise UsageError(f"{args.level} can't be read as a text file: {error}") from error
     seed = args.seed

@@ -286,7 +286,7 @@ class TextEnv(gym.Env[Any, str]):
 
     def _read_levels(self, path: str) -> list[Any]:
         try:
-            text = Path(path).read_text(encoding="utf-8")
+            text = Path(path).read_text(encoding="utf-8-sig")
         except (OSError, ValueError, TypeError) as error:
             raise ValueError(f"levels={path!r} can't be read as a text file: {error}") from error
         try:

@@ -29,7 +29,7 @@ Question = tuple[str, str]
 def read_dataset(path: str | PathLike[str]) -> tuple[Question, ...]:
     """Read a file. Raises ``ValueError`` that names the file, the line and what is wrong there."""
     try:
-        text = Path(path).read_text(encoding="utf-8")
+        text = Path(path).read_text(encoding="utf-8-sig")
     except (OSError, ValueError, TypeError) as error:
         raise ValueError(f"dataset={str(path)!r} can't be read as a text file: {error}") from error
     questions = []
