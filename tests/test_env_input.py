@@ -44,6 +44,14 @@ def test_bad_options(options: dict[str, Any], message: str):
     assert env.step("right")[0] == "_P_", "a refused reset must leave the episode alone"
 
 
+def test_a_refused_reset_leaves_the_luck_alone():
+    env, twin = (corridor("P" + "_" * 30, cells=31, slip=0.5) for _ in range(2))
+    with pytest.raises(ValueError, match="is not a corridor"):
+        env.reset(seed=7, options={"level": "P_X"})
+    for _ in range(20):
+        assert env.step("right")[0] == twin.step("right")[0]
+
+
 def test_bad_level_files(tmp_path):
     path = tmp_path / "levels.txt"
     with pytest.raises(ValueError, match=r"levels='.*levels.txt' can't be read as a text file"):

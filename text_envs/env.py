@@ -117,9 +117,9 @@ class TextEnv(gym.Env[Any, str]):
         if seed is not None:
             super().reset(seed=seed)
         level, noise_seed = _checked_options(options) if options else (None, None)
-        self._noise = rng = self.np_random
+        rng = self.np_random
         self._state = self._start(level, seed, rng)
-        self._done = False
+        self._noise, self._done = rng, False  # only now: a refused level leaves all as it was
         if noise_seed is not None:
             self._noise = np.random.default_rng([int(rng.integers(2**63)), noise_seed])
         info = self._info(False, True, False)
