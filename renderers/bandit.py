@@ -78,14 +78,20 @@ def _background(wide: int, high: int, chip_rows: int, tile: int) -> np.ndarray:
 def _machine(color: int, name: str, result: str, pulled: bool, tile: int) -> np.ndarray:
     picture = _cabinet(color, result, pulled, tile).copy()
     x, y, wide, high = (round(v * tile) for v in _PLATE)
-    sizes = sorted({max(7, round(tile * k)) for k in (0.6, 0.5, 0.42, 0.36, 0.3)}, reverse=True)
-    lines, size = fit(printable(name), wide - tile // 6, high, sizes)
+    lines, size = lettering(name, tile)
     top = y + (high - size * len(lines)) // 2
     for line in lines:
         mask = line_mask(line, size)[:, :wide]
         write(picture, mask, x + (wide - mask.shape[1]) // 2, top, p.INK)
         top += size
     return picture
+
+
+def lettering(name: str, tile: int) -> tuple[list[str], int]:
+    """Break a name into the lines of its plate: (lines, height of a line)."""
+    _, _, wide, high = (round(v * tile) for v in _PLATE)
+    sizes = sorted({max(7, round(tile * k)) for k in (0.6, 0.5, 0.42, 0.36, 0.3)}, reverse=True)
+    return fit(printable(name), wide - tile // 6, high, sizes, whole=True)
 
 
 @lru_cache(maxsize=64)

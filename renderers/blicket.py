@@ -129,7 +129,7 @@ def _label(name: str, answered: bool, tile: int) -> np.ndarray:
     toy(canvas, name, 0.55, 0.5, 0.74, ground)
     picture = canvas.picture()
     sizes = sorted({max(7, round(tile * k)) for k in (0.5, 0.42, 0.36)}, reverse=True)
-    lines, size = fit(printable(name), round((_NAME - 1.15) * tile), tile, sizes)
+    lines, size = fit(printable(name), round((_NAME - 1.15) * tile), tile, sizes, whole=True)
     top = (tile - size * len(lines)) // 2
     for line in lines:
         mask = line_mask(line, size)

@@ -140,18 +140,27 @@ def _fitting(text: str, start: int, measure: Callable[[str], int], width: int) -
 
 
 def fit(
-    text: str, width: int, height: int, sizes: Sequence[int], leading: int = 0
+    text: str,
+    width: int,
+    height: int,
+    sizes: Sequence[int],
+    leading: int = 0,
+    whole: bool = False,
 ) -> tuple[list[str], int]:
     """Break text so that it fits ``width`` x ``height`` pixels in the first of ``sizes`` (heights
     of a line, falling; ``leading`` comes between two lines) that takes all of it, else cut it off
-    at the last. Returns (lines, size).
+    at the last; with ``whole``, in the first that breaks no word, if there is one. Returns (lines,
+    size).
     """
     rows = [max(1, (height + leading) // (size + leading)) for size in sizes]
+    fitting = []
     for size, most in zip(sizes, rows, strict=True):
         lines = wrap(text, width, size, most + 1)
         if len(lines) <= most and all(width_of(line, size) <= width for line in lines):
-            return lines, size
-    return wrap(text, width, sizes[-1], rows[-1]), sizes[-1]
+            if not whole or " ".join(lines).split() == printable(text).split():
+                return lines, size
+            fitting.append((lines, size))
+    return fitting[0] if fitting else (wrap(text, width, sizes[-1], rows[-1]), sizes[-1])
 
 
 def write(picture: np.ndarray, mask: np.ndarray, x: int, y: int, color: Color) -> None:

@@ -113,7 +113,7 @@ def _word(picture: np.ndarray, symbol: str, tile: int) -> None:
     top, high = (round(v * tile) for v in _WORD)
     wide = round((_CARD[2] - 0.2) * tile)
     sizes = sorted({max(7, round(tile * k)) for k in (0.66, 0.54, 0.42, 0.32)}, reverse=True)
-    lines, size = fit(printable(symbol), wide, high, sizes)
+    lines, size = fit(printable(symbol), wide, high, sizes, whole=True)
     top += (high - size * len(lines)) // 2
     for line in lines:
         mask = line_mask(line, size)[:, :wide]

@@ -12,8 +12,8 @@ from renderers.glyphs import line_mask
 from text_envs.games.twenty48 import Twenty48State
 
 _SIDE = 2  # tiles of a cell
-_DARK_DIGITS = 2  # of the tiles, the first ones are too pale for white digits
-_HIGH = (0.0, 1.3, 1.25, 1.0, 0.78, 0.64)  # of a digit, by how many there are
+_PALE_DIGITS = (64, 16384, 32768)  # tiles too dark for digits in ink
+_HIGH = (0.0, 1.3, 1.25, 1.0, 0.74, 0.6)  # of a digit, by how many there are
 
 
 @draw.register
@@ -52,9 +52,9 @@ def _cell(k: int, tile: int) -> np.ndarray:
     canvas.rectangle(0.1, 0.1, 1.8, 1.8, dark, radius=0.2)
     canvas.rectangle(0.1, 0.1, 1.8, 1.72, light, to=dark, radius=0.2)
     digits = str(1 << k)
-    pale = k <= _DARK_DIGITS
+    color = p.PAPER if 1 << k in _PALE_DIGITS else p.INK
     mask = line_mask(digits, round(_HIGH[len(digits)] * canvas.unit))
     x, y = 1 - mask.shape[1] / canvas.unit / 2, 1 - mask.shape[0] / canvas.unit / 2
     for shift in (-0.02, 0.0, 0.02):  # bold
-        canvas.stamp(mask, x + shift, y, p.INK if pale else p.PAPER)
+        canvas.stamp(mask, x + shift, y, color)
     return canvas.picture()

@@ -231,6 +231,13 @@ def test_a_mistake_is_named_with_exit_code_2(capsys, argv, message):
     assert message in capsys.readouterr().err
 
 
+def test_a_folder_that_is_not_there_is_named_before_anything_is_measured(capsys):
+    assert main(["baselines", LAKE, "--episodes", "2", "--json", "no/such/file"]) == 2
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err == "error: no/such/file can't be written: there is no such directory\n"
+
+
 def test_an_unreadable_table_is_named_before_anything_is_measured(capsys, monkeypatch, pond):
     game, _ = pond(GAME.replace("1/3", "1/"))
     monkeypatch.setattr(baselines, "task_of", lambda env_id: Task(game, {}, 20))

@@ -130,7 +130,8 @@ def test_wants_a_reset_and_strings():
     [
         ({"max_turns": 0}, "max_turns=0 must be a whole number of at least 1"),
         ({"max_actions": 2.5}, "max_actions=2.5 must be a whole number of at least 1"),
-        ({"format_penalty": 0.1}, "format_penalty=0.1 must be a number of at most 0"),
+        ({"format_penalty": 0.1}, "format_penalty=0.1 must be a finite number of at most 0"),
+        ({"format_penalty": None}, "format_penalty=None must be a finite number of at most 0"),
     ],
 )
 def test_bad_limits(kwargs: dict[str, Any], message: str):

@@ -4,6 +4,7 @@ import io
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import gymnasium as gym
 import numpy as np
@@ -57,6 +58,8 @@ def test_a_person_plays_and_wins(run, lake):
 
 
 def test_the_seed_is_the_index_of_a_level(run, lake):
+    assert "P__G" in run("play", LAKE, "--level", lake, "--seed", "1")[1]
+    Path(lake).write_text("SFG\n\nSFFG\n", encoding="utf-8-sig")  # as Windows' editors write it
     assert "P__G" in run("play", LAKE, "--level", lake, "--seed", "1")[1]
     assert "P__G" in run("play", LAKE, "--set", f"levels={lake}", "--seed", "3")[1]
 

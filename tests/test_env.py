@@ -130,6 +130,18 @@ def test_pictures():
         assert observation["text"] == f"A wall.\n{text}"
 
 
+def test_a_placeholder_stands_for_a_picture_and_nothing_else():
+    question = '{"question": "What is <image>?", "answer": "a token"}'
+    env = gym.make("TextMath-v0", obs_mode="text+image", tile=8)
+    observation, _ = env.reset(options={"level": question})
+    assert observation["text"].startswith("<image>\nWhat is [image]?")
+    observation, *_, info = env.step("<image>")
+    assert info["action_is_valid"]
+    assert observation["text"].startswith("[image] is wrong.\n<image>\nWhat is [image]?")
+    assert observation["text"].endswith("Wrong: [image]")
+    assert env.observation_space.contains(observation)
+
+
 # --- starts ---
 
 

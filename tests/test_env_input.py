@@ -25,6 +25,7 @@ def corridor(level: str = "P____", **kwargs: Any) -> TextEnv:
     ("options", "message"),
     [
         ({"lvl": "P__"}, r"unknown reset options ['lvl']; known: level, noise_seed"),
+        ({"lvl": "P__", 3: 4}, r"unknown reset options [3, 'lvl']"),
         ({"level": "P_X"}, "level 1: 'P_X' is not a corridor such as _P__"),
         ({"level": ""}, "no level found in this text"),
         ({"level": ["P__"]}, "level=['P__'] must be text"),
@@ -43,6 +44,14 @@ def test_bad_options(options: dict[str, Any], message: str):
     assert env.step("right")[0] == "_P_", "a refused reset must leave the episode alone"
 
 
+def test_a_refused_reset_leaves_the_luck_alone():
+    env, twin = (corridor("P" + "_" * 30, cells=31, slip=0.5) for _ in range(2))
+    with pytest.raises(ValueError, match="is not a corridor"):
+        env.reset(seed=7, options={"level": "P_X"})
+    for _ in range(20):
+        assert env.step("right")[0] == twin.step("right")[0]
+
+
 def test_bad_level_files(tmp_path):
     path = tmp_path / "levels.txt"
     with pytest.raises(ValueError, match=r"levels='.*levels.txt' can't be read as a text file"):
@@ -53,6 +62,16 @@ def test_bad_level_files(tmp_path):
     path.write_text("P__\nX__")
     with pytest.raises(ValueError, match=r"levels='.*levels.txt': level 2: 'X__' is not"):
         TextEnv(Corridor, levels=str(path))
+
+
+def test_files_may_begin_with_a_byte_order_mark(tmp_path):
+    """As Windows' editors write them."""
+    levels, questions = tmp_path / "levels.txt", tmp_path / "questions.jsonl"
+    levels.write_text("P__", encoding="utf-8-sig")
+    assert TextEnv(Corridor, levels=str(levels)).reset(seed=0)[0] == "P__"
+    questions.write_text('{"question": "Q?", "answer": "1"}', encoding="utf-8-sig")
+    env = gym.make("TextMath-v0", dataset=str(questions))
+    assert env.reset(seed=0)[0].startswith("Q?")
 
 
 @pytest.mark.parametrize("action", [None, 3, 2.5, b"left", ["left"], ("left",), {}, np.int64(1)])
@@ -73,6 +92,11 @@ def test_only_strings_are_actions(action: Any):
         ({"tile": "32"}, ValueError, "tile='32' must be a whole number"),
         ({"invalid_action_penalty": 0.1}, ValueError, "invalid_action_penalty=0.1 must be"),
         ({"invalid_action_penalty": float("nan")}, ValueError, "invalid_action_penalty=nan must"),
+        ({"invalid_action_penalty": -float("inf")}, ValueError, "must be a finite number"),
+        ({"invalid_action_penalty": "-1"}, ValueError, "invalid_action_penalty='-1' must be"),
+        ({"invalid_action_penalty": None}, ValueError, "invalid_action_penalty=None must be"),
+        ({"levels": 5}, ValueError, "levels=5 can't be read as a text file"),
+        ({"levels": "a\0b"}, ValueError, "levels='a\\x00b' can't be read as a text file"),
         ({"game": "nowhere:Game"}, ValueError, "game='nowhere:Game' is not 'module:Class'"),
         ({"game": "tiny_game"}, ValueError, "game='tiny_game' is not 'module:Class'"),
         ({"game": "tiny_game:Nothing"}, ValueError, "has no attribute 'Nothing'"),
@@ -113,3 +137,24 @@ def test_bad_parameters_by_id(id: str, kwargs: dict[str, Any], message: str):
 def test_an_unknown_id():
     with pytest.raises(gym.error.NameNotFound, match="Did you mean: `TextSokoban`"):
         gym.make("TextSokobam-v0")
+
+
+@pytest.mark.parametrize(
+    ("id", "kwargs", "message"),
+    [
+        ("TextBandit-v0", {"reverse": "false"}, "reverse='false' must be True or False"),
+        ("TextTowerOfHanoi-v0", {"random_start": 0}, "random_start=0 must be True or False"),
+        ("TextRubiksCube-v0", {"scramble": True}, "scramble=True must be a whole number"),
+        ("TextSokoban-v0", {"size": "8"}, "size='8' must be a whole number"),
+        ("TextSokoban-v0", {"symbols": 7}, "symbols=7 must be 7 different printable characters"),
+        ("TextSokoban-v0", {"symbols": ["#", "_"]}, "must be 7 different printable characters"),
+    ],
+)
+def test_types_that_look_right(id: str, kwargs: dict[str, Any], message: str):
+    with pytest.raises(ValueError, match=re.escape(message)):
+        gym.make(id, **kwargs)
+
+
+def test_symbols_may_be_a_list_as_in_json():
+    env = gym.make("TextSokoban-v0", symbols=list("#_OX*PS"))
+    assert "* box on a target" in env.reset(seed=0)[1]["rules"]

@@ -249,6 +249,7 @@ GOOD = '{"question": "Q?", "answer": "#### 1"}'
         ("[1, 2]", "'[1, 2]' is not an object with a question and an answer"),
         ('{"problem": "Q?", "answer": "1"}', "it has no 'question'; its keys are ['answer', 'pro"),
         ('{"question": "Q?"}', "'answer' must be a text or a number, it is None"),
+        ('{"question": "Q?", "answer": NaN}', "'answer' must be a text or a number, it is nan"),
         ('{"question": 5, "answer": [1]}', "'answer' must be a text or a number, it is [1]"),
         ('{"question": " ", "answer": "1"}', "the question has 0 characters; it must have 1 to"),
         ('{"question": "Q?", "answer": " "}', "the answer '' is empty"),
@@ -273,6 +274,8 @@ def test_a_broken_line_is_named(line, fault, dataset):
 def test_a_file_that_is_not_there_or_empty_or_binary_is_said_to_be(dataset, tmp_path):
     with pytest.raises(ValueError, match=r"dataset='nowhere.jsonl' can't be read"):
         MathProblems(dataset="nowhere.jsonl")
+    with pytest.raises(ValueError, match=r"dataset=.* can't be read as a text file"):
+        MathProblems(dataset=["a.jsonl"])  # pyright: ignore[reportArgumentType] (the point)
     with pytest.raises(ValueError, match=r"dataset='.*' has no questions: it is empty"):
         MathProblems(dataset=dataset("", ""))
     (tmp_path / "binary").write_bytes(b"\xff\xfe\x00")

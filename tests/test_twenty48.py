@@ -363,6 +363,25 @@ def test_every_tile_has_a_look_of_its_own(tile):
             assert not changed.any()
 
 
+def luminance(color: np.ndarray) -> np.ndarray:
+    """Relative luminance as WCAG 2 defines it, of colours ``[..., 3]``."""
+    share = color / 255
+    linear = np.where(share <= 0.04045, share / 12.92, ((share + 0.055) / 1.055) ** 2.4)
+    return linear @ [0.2126, 0.7152, 0.0722]
+
+
+@pytest.mark.parametrize("k", range(1, 16))
+def test_digits_stand_out_and_stay_on_their_tile(k):
+    """By 3 to 1 at least, which WCAG 2 asks for large text."""
+    renderers = pytest.importorskip("renderers")
+    picture = renderers.draw(Twenty48State(bytes([k, 0, 0, 0]), 2), 32)
+    shades = luminance(picture[24:72, 19:77])  # of the upper left cell, inside the tile
+    ground = shades[20:28, 0].mean()
+    contrasts = (np.maximum(shades, ground) + 0.05) / (np.minimum(shades, ground) + 0.05)
+    assert contrasts.max() > 3
+    assert contrasts[:, [0, -1]].max() < 1.6, "a digit reaches the edge"
+
+
 def test_the_picture_belongs_to_the_caller():
     renderers = pytest.importorskip("renderers")
     state = board_of("2 . . .\n. . . .\n. . . .\n. . . 4")

@@ -167,6 +167,18 @@ def test_call_reaches_every_sub_environment():
     envs.close()
 
 
+def test_attributes_are_set_as_in_sync_vector_env():
+    ours, theirs = pair(CORRIDOR_ID, AutoresetMode.NEXT_STEP)
+    for values in (-0.5, [0.0, -1.0, -2.0, -3.0, -4.0]):
+        for envs in (ours, theirs):
+            envs.set_attr("invalid_action_penalty", values)
+            envs.reset(seed=0)
+        refused = ["nowhere"] * NUM_ENVS
+        assert ours.step(refused)[1].tolist() == theirs.step(refused)[1].tolist()
+    with pytest.raises(ValueError, match="2 values for 5 sub-environments"):
+        ours.set_attr("invalid_action_penalty", (0.0, 0.0))
+
+
 def test_spec_makes_it_again():
     envs = gym.make_vec(CORRIDOR_ID, 3, slip=0.5, autoreset_mode="SameStep")
     assert envs.spec is not None
@@ -177,7 +189,7 @@ def test_spec_makes_it_again():
         assert_equal(envs.step(["right"] * 3), again.step(["right"] * 3))
 
 
-@pytest.mark.parametrize("actions", ["abc", ["left"], ["left"] * 4, []])
+@pytest.mark.parametrize("actions", ["abc", ["left"], ["left"] * 4, [], None, {"a", "b", "c"}])
 def test_wants_one_action_for_each(actions: Any):
     envs = TextVectorEnv(3, Corridor)
     envs.reset(seed=0)
@@ -214,9 +226,15 @@ def test_says_what_is_wrong_with_a_reset():
 @pytest.mark.parametrize(
     ("kwargs", "message"),
     [
-        ({"num_envs": 0}, "num_envs=0 must be at least 1"),
-        ({"max_episode_steps": 0}, "max_episode_steps=0 must be at least 1"),
-        ({"autoreset_mode": "Sometimes"}, "'Sometimes' is not a valid AutoresetMode"),
+        ({"num_envs": 0}, "num_envs=0 must be a whole number of at least 1"),
+        ({"num_envs": "2"}, "num_envs='2' must be a whole number"),
+        ({"max_episode_steps": 0}, "max_episode_steps=0 must be a whole number of at least 1"),
+        ({"max_episode_steps": 2.5}, "max_episode_steps=2.5 must be a whole number"),
+        ({"max_episode_steps": float("inf")}, "max_episode_steps=inf must be a whole number"),
+        (
+            {"autoreset_mode": "Sometimes"},
+            "autoreset_mode='Sometimes' is not one of 'NextStep', 'SameStep', 'Disabled'",
+        ),
     ],
 )
 def test_bad_parameters(kwargs: dict[str, Any], message: str):

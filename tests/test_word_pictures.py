@@ -1,13 +1,17 @@
-"""Pictures of Countdown and Math: one shape, and all that the player knows, but nothing else."""
+"""Pictures of Countdown and Math: one shape, and all that the player knows, but nothing else; and
+words on the small plates of other games.
+"""
 
 import numpy as np
 import pytest
 
+from text_envs.games.bandit import NAMES
 from text_envs.games.countdown import CountdownState
 from text_envs.games.math_problems import MathState
 
 pytest.importorskip("pygame")
 renderers = pytest.importorskip("renderers")
+from renderers import bandit, glyphs  # noqa: E402 (after the skip)
 
 FOUR = CountdownState((3, 3, 8, 8), 24, 3)
 ASKED = MathState("What is 6 * 7?", "42", 3)
@@ -91,3 +95,21 @@ def test_the_last_three_expressions_are_shown():
     assert np.array_equal(after(0), after(1))
     pictures = {after(changed).tobytes() for changed in range(5)}
     assert len(pictures) == 4
+
+
+# --- names and words on small plates ---
+
+
+@pytest.mark.parametrize("tile", [28, 32, 64])
+def test_no_name_of_an_arm_is_broken(tile):
+    for name in (name for lists in NAMES.values() for names in lists for name in names):
+        assert " ".join(bandit.lettering(name, tile)[0]) == name
+
+
+def test_a_word_is_broken_only_where_no_size_takes_it_whole():
+    sizes = (20, 14, 10)
+    assert len(glyphs.fit("mountaineer", 60, 40, sizes)[0]) == 2
+    assert glyphs.fit("mountaineer", 60, 40, sizes, whole=True) == (["mountaineer"], 10)
+    lines, size = glyphs.fit("mountaineer" * 3, 60, 40, sizes, whole=True)
+    assert "".join(lines) == "mountaineer" * 3
+    assert size == glyphs.fit("mountaineer" * 3, 60, 40, sizes)[1]

@@ -223,7 +223,8 @@ def test_a_function_makes_the_levels():
         ({"levels": {"cells": 3}}, "must be a list of at least one dict"),
         ({"levels": [3]}, "must be a list of at least one dict"),
         ({"window": 0}, "window=0 must be a whole number of at least 1"),
-        ({"up": 0.2}, "up=0.2 must be above down=0.25, both from 0 to 1"),
+        ({"up": 0.2}, "up=0.2 must be above down=0.25, both numbers from 0 to 1"),
+        ({"up": "0.8"}, "up='0.8' must be above down=0.25, both numbers"),
         ({"up": 1.5}, "up=1.5 must be"),
         ({"down": -1}, "up=0.75 must be above down=-1"),
     ],
@@ -237,6 +238,14 @@ def test_bad_arguments(kwargs: dict[str, Any], message: str):
 def test_an_environment_that_tells_no_success():
     with pytest.raises(ValueError, match=r"CartPole-v1 has no info\['success'\]"):
         Curriculum("CartPole-v1", [{}])
+
+
+@pytest.mark.parametrize("state", [{}, {"level": 1}, None, [1]])
+def test_bad_saved_states(state: Any):
+    env = corridor()
+    with pytest.raises(ValueError, match="is not what state_dict gave"):
+        env.load_state_dict(state)
+    assert env.level == 0
 
 
 @pytest.mark.parametrize("level", [-1, 3, "1", 0.0])

@@ -148,6 +148,7 @@ def test_what_raises_is_not_remembered():
 @pytest.mark.parametrize(
     ("kwargs", "message"),
     [
+        ({"rewards": "no"}, "rewards='no' must be True or False"),
         ({"k": 0}, "k=0 must be a whole number of at least 1"),
         ({"k": 1.5}, "k=1.5 must be"),
         ({"max_action": 3}, "max_action=3 must be a whole number of at least 4"),

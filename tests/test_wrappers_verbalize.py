@@ -325,7 +325,9 @@ def test_descriptions_that_do_not_fit(kwargs: dict[str, Any], message: str):
         ({"describe": 3}, "describe=3 must be a function"),
         ({"success": 3}, "success=3 must be a function"),
         ({"max_text": 0}, "max_text=0 must be a whole number of at least 1"),
-        ({"invalid_action_penalty": 0.5}, "invalid_action_penalty=0.5 must be a number of at most"),
+        ({"invalid_action_penalty": 0.5}, "invalid_action_penalty=0.5 must be a finite number"),
+        ({"refuse_masked": 1}, "refuse_masked=1 must be True or False"),
+        ({"invalid_action_penalty": "0"}, "invalid_action_penalty='0' must be a finite number"),
     ],
 )
 def test_bad_arguments(kwargs: dict[str, Any], message: str):

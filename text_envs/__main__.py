@@ -102,6 +102,8 @@ def measure(args: argparse.Namespace) -> None:
     """
     ids = args.ids or list(ENV_IDS)
     _check_ids(ids)
+    if args.json and not Path(args.json).parent.is_dir():  # better known now than after an hour
+        raise UsageError(f"{args.json} can't be written: there is no such directory")
     effort = baselines.Effort(args.episodes, args.seed, args.budget)
     files: dict[Path, str] = {}
     try:
@@ -141,6 +143,21 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     command = commands.add_parser("list", help="list the environments")
     command.set_defaults(run=list_environments)
+    _add_play_and_show(commands)
+    _add_baselines(commands)
+    command = commands.add_parser(
+        "catalogue",
+        help="for developers: write or check docs/environments.md",
+        description=check_or_write.__doc__,
+    )
+    command.set_defaults(run=check_or_write)
+    choice = command.add_mutually_exclusive_group(required=True)
+    choice.add_argument("--write", action="store_true", help="write it")
+    choice.add_argument("--check", action="store_true", help="check it")
+    return parser
+
+
+def _add_play_and_show(commands: Any) -> None:
     for run, about in ((play, "play a game yourself"), (show, "print a start and its solution")):
         command = commands.add_parser(run.__name__, help=about, description=f"{run.__doc__}")
         command.set_defaults(run=run)
@@ -161,7 +178,11 @@ def _parser() -> argparse.ArgumentParser:
             default=[],
             help="parameter of the environment, such as size=8; may be given many times",
         )
-    command.add_argument("--picture", metavar="FILE.png", help="also save the picture")
+        if run is show:
+            command.add_argument("--picture", metavar="FILE.png", help="also save the picture")
+
+
+def _add_baselines(commands: Any) -> None:
     command = commands.add_parser(
         "baselines", help="measure the random player and the oracle", description=measure.__doc__
     )
@@ -189,16 +210,6 @@ def _parser() -> argparse.ArgumentParser:
         action="store_true",
         help="for developers: rewrite the tables in the games' docstrings and docs/baselines.json",
     )
-    command = commands.add_parser(
-        "catalogue",
-        help="for developers: write or check docs/environments.md",
-        description=check_or_write.__doc__,
-    )
-    command.set_defaults(run=check_or_write)
-    choice = command.add_mutually_exclusive_group(required=True)
-    choice.add_argument("--write", action="store_true", help="write it")
-    choice.add_argument("--check", action="store_true", help="check it")
-    return parser
 
 
 def _number(least: int) -> Callable[[str], int]:
@@ -251,7 +262,7 @@ def _start(env: gym.Env[Any, str], args: argparse.Namespace) -> tuple[Any, dict[
     options = {}
     if args.level is not None:
         try:
-            options["level"] = Path(args.level).read_text(encoding="utf-8")
+            options["level"] = Path(args.level).read_text(encoding="utf-8-sig")
         except (OSError, UnicodeDecodeError) as error:
             raise UsageError(f"{args.level} can't be read as a text file: {error}") from error
     seed = args.seed

@@ -15,6 +15,7 @@ import gymnasium as gym
 from gymnasium import spaces
 from gymnasium.utils import RecordConstructorArgs
 
+from text_envs.env import checked_penalty
 from text_envs.game import PRINTABLE
 from text_envs.spaces import TextSpace
 
@@ -90,21 +91,27 @@ class ChatProtocol:
     """User message of a turn."""
 
     def __post_init__(self) -> None:
-        if self.format not in FORMATS:
+        if self.format not in list(FORMATS):
             raise ValueError(f"format={self.format!r} is not one of {', '.join(FORMATS)}")
-        if self.max_actions_per_turn < 1:
-            raise ValueError(f"max_actions_per_turn={self.max_actions_per_turn} must be at least 1")
-        if not self.action_separator.strip():
+        if not isinstance(self.max_actions_per_turn, int) or self.max_actions_per_turn < 1:
             raise ValueError(
-                f"action_separator={self.action_separator!r} must not be empty or blank"
+                f"max_actions_per_turn={self.max_actions_per_turn!r} must be a whole number of at"
+                " least 1"
             )
-        unknown = sorted(set(self.tags) - set(FORMATS["world"]))
+        if not isinstance(self.action_separator, str) or not self.action_separator.strip():
+            raise ValueError(
+                f"action_separator={self.action_separator!r} must be a text, not empty or blank"
+            )
+        if not isinstance(self.tags, Mapping):
+            raise ValueError(f"tags={self.tags!r:.200} must be a dict: section -> tag name")
+        unknown = sorted(set(self.tags) - set(FORMATS["world"]), key=str)
         if unknown:
             raise ValueError(
                 f"tags name unknown sections {unknown}; known: {', '.join(FORMATS['world'])}"
             )
         names = [self.tag(s) for s in self.sections]
-        if len(set(names)) < len(names) or not all(n.isidentifier() for n in names):
+        plain = all(isinstance(name, str) and name.isidentifier() for name in names)
+        if not plain or len(set(names)) < len(names):
             raise ValueError(f"tags must be different plain names, these are {names}")
         for name, template, known in (
             ("system_template", self.system_template, _SYSTEM_FIELDS),
@@ -256,16 +263,11 @@ class ChatEnv(gym.Wrapper[Any, str, Any, str], RecordConstructorArgs):
         for name, value in (("max_turns", max_turns), ("max_actions", max_actions)):
             if not isinstance(value, int) or value < 1:
                 raise ValueError(f"{name}={value!r} must be a whole number of at least 1")
-        if not format_penalty <= 0:
-            raise ValueError(
-                f"format_penalty={format_penalty!r} must be a number of at most 0: it is added to"
-                " the reward of an ill-formed reply"
-            )
         if isinstance(protocol, Mapping):
             protocol = ChatProtocol(**protocol)
         self.protocol = protocol or ChatProtocol()
         self.max_turns, self.max_actions = max_turns, max_actions
-        self.format_penalty = format_penalty
+        self.format_penalty = checked_penalty("format_penalty", format_penalty)
         self.action_space = TextSpace(MAX_REPLY, PRINTABLE)
         self.observation_space = _widened(env.observation_space, self.protocol)
         self._last: dict[str, Any] | None = None

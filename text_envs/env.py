@@ -4,6 +4,7 @@ import inspect
 from functools import cache
 from hashlib import blake2b
 from importlib import import_module
+from math import inf
 from pathlib import Path
 from typing import Any, Literal, SupportsFloat, get_args
 
@@ -19,6 +20,8 @@ Split = Literal["train", "test"]
 Observation = str | dict[str, Any]
 
 IMAGE_TOKEN = "<image>"
+NO_IMAGE = "[image]"
+"""Stands for a placeholder that no picture belongs to; as long, so that a text keeps its length."""
 INVALID = "Invalid move."
 OVER = "The game is over."
 MAX_ACTION = 1024
@@ -80,15 +83,12 @@ class TextEnv(gym.Env[Any, str]):
         _check_choice("render_mode", render_mode, (None, *self.metadata["render_modes"]))
         if not isinstance(tile, int) or tile < 4:
             raise ValueError(f"tile={tile!r} must be a whole number of at least 4 pixels")
-        if not invalid_action_penalty <= 0:
-            raise ValueError(
-                f"invalid_action_penalty={invalid_action_penalty!r} must be a number of at most 0:"
-                " it is added to the reward, and nothing should be earned by it"
-            )
         self.game = make_game(game, params)
         self.obs_mode: ObsMode = obs_mode
         self.split: Split | None = split
-        self.invalid_action_penalty = float(invalid_action_penalty)
+        self.invalid_action_penalty = checked_penalty(
+            "invalid_action_penalty", invalid_action_penalty
+        )
         self.render_mode = render_mode
         self.tile = tile
         self._levels = None if levels is None else self._read_levels(levels)
@@ -117,9 +117,9 @@ class TextEnv(gym.Env[Any, str]):
         if seed is not None:
             super().reset(seed=seed)
         level, noise_seed = _checked_options(options) if options else (None, None)
-        self._noise = rng = self.np_random
+        rng = self.np_random
         self._state = self._start(level, seed, rng)
-        self._done = False
+        self._noise, self._done = rng, False  # only now: a refused level leaves all as it was
         if noise_seed is not None:
             self._noise = np.random.default_rng([int(rng.integers(2**63)), noise_seed])
         info = self._info(False, True, False)
@@ -251,16 +251,17 @@ class TextEnv(gym.Env[Any, str]):
         if self.obs_mode == "text":
             text = self.game.text(self._state)
             return f"{note}\n{text}" if note else text
-        text = IMAGE_TOKEN
-        if self.obs_mode == "text+image":
-            text = f"{IMAGE_TOKEN}\n{self.game.text(self._state)}"
+        text = f"\n{self.game.text(self._state)}" if self.obs_mode == "text+image" else ""
         image = self._draw(self._state)
         if image.shape != self._image_shape:
             raise ValueError(
                 f"this level's picture is {image.shape}, the observation space has"
                 f" {self._image_shape}; make the environment with the level's own board size"
             )
-        return {"text": f"{note}\n{text}" if note else text, "image": image}
+        above = f"{note}\n" if note else ""
+        # what was given or guessed may have the placeholder in it, which stands for the picture
+        above, text = (part.replace(IMAGE_TOKEN, NO_IMAGE) for part in (above, text))
+        return {"text": f"{above}{IMAGE_TOKEN}{text}", "image": image}
 
     def _draw(self, state: Any) -> np.ndarray:
         renderers = _renderers()
@@ -285,8 +286,8 @@ class TextEnv(gym.Env[Any, str]):
 
     def _read_levels(self, path: str) -> list[Any]:
         try:
-            text = Path(path).read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
+            text = Path(path).read_text(encoding="utf-8-sig")
+        except (OSError, ValueError, TypeError) as error:
             raise ValueError(f"levels={path!r} can't be read as a text file: {error}") from error
         try:
             return self._checked(self.game.levels(text))
@@ -356,9 +357,19 @@ def game_class(path: str) -> type[Game[Any]]:
         raise ValueError(f"game={path!r} is not 'module:Class' of a game: {error}") from error
 
 
+def checked_penalty(name: str, value: Any) -> float:
+    """Give a penalty back as a float. Raises ``ValueError`` for one that is none."""
+    if not isinstance(value, int | float | np.number) or not -inf < value <= 0:
+        raise ValueError(
+            f"{name}={value!r} must be a finite number of at most 0: it is added to the reward, and"
+            " nothing should be earned by it"
+        )
+    return float(value)
+
+
 def _checked_options(options: dict[str, Any]) -> tuple[str | None, int | None]:
     """Read the options of a reset: ``level`` and ``noise_seed``."""
-    if unknown := sorted(set(options) - {"level", "noise_seed"}):
+    if unknown := sorted(set(options) - {"level", "noise_seed"}, key=str):
         raise ValueError(f"unknown reset options {unknown}; known: level, noise_seed")
     level, noise_seed = options.get("level"), options.get("noise_seed")
     if level is not None and not isinstance(level, str):

@@ -19,6 +19,7 @@ from gymnasium.vector.utils import batch_space, concatenate, create_empty_array
 from text_envs.env import TextEnv
 from text_envs.game import Game
 
+_SEVERAL = (Sequence, np.ndarray)
 Step = tuple[Any, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]
 
 
@@ -52,12 +53,20 @@ class TextVectorEnv(VectorEnv[Any, Sequence[str], np.ndarray]):
         autoreset_mode: AutoresetMode | str = AutoresetMode.NEXT_STEP,
         **kwargs: Any,
     ) -> None:
-        if num_envs < 1:
-            raise ValueError(f"num_envs={num_envs} must be at least 1")
+        if not isinstance(num_envs, int | np.integer) or num_envs < 1:
+            raise ValueError(f"num_envs={num_envs!r} must be a whole number of at least 1")
         limit = None if max_episode_steps == -1 else max_episode_steps
-        if limit is not None and limit < 1:
-            raise ValueError(f"max_episode_steps={limit} must be at least 1, or -1 for no limit")
-        self.num_envs = num_envs
+        if limit is not None and (not isinstance(limit, int | np.integer) or limit < 1):
+            raise ValueError(
+                f"max_episode_steps={limit!r} must be a whole number of at least 1, or -1 for no"
+                " limit"
+            )
+        modes = [mode.value for mode in AutoresetMode]
+        if autoreset_mode not in (*AutoresetMode, *modes):
+            raise ValueError(
+                f"autoreset_mode={autoreset_mode!r} is not one of {', '.join(map(repr, modes))}"
+            )
+        self.num_envs = int(num_envs)
         self.max_episode_steps = limit
         self.autoreset_mode = AutoresetMode(autoreset_mode)
         first = TextEnv(game, **kwargs)
@@ -97,7 +106,11 @@ class TextVectorEnv(VectorEnv[Any, Sequence[str], np.ndarray]):
         """Make one move in each episode. Raises ``gymnasium.error.InvalidAction`` unless there is a
         string for each.
         """
-        if isinstance(actions, str) or len(actions) != self.num_envs:
+        if (
+            isinstance(actions, str)
+            or not isinstance(actions, _SEVERAL)
+            or len(actions) != self.num_envs
+        ):
             raise gym.error.InvalidAction(
                 f"step() takes {self.num_envs} strings, this is {actions!r:.200}"
             )
@@ -157,6 +170,17 @@ class TextVectorEnv(VectorEnv[Any, Sequence[str], np.ndarray]):
     def get_attr(self, name: str) -> tuple[Any, ...]:
         """Get an attribute of every sub-environment."""
         return tuple(getattr(env, name) for env in self.envs)
+
+    def set_attr(self, name: str, values: Any) -> None:
+        """Set an attribute of every sub-environment: each to its own of a list or tuple of values,
+        all to anything else.
+        """
+        if not isinstance(values, list | tuple):
+            values = [values] * self.num_envs
+        if len(values) != self.num_envs:
+            raise ValueError(f"{len(values)} values for {self.num_envs} sub-environments")
+        for env, value in zip(self.envs, values, strict=True):
+            setattr(env, name, value)
 
     # --- private ---
 

@@ -156,12 +156,14 @@ class Bandit(Game[BanditState]):
                 raise ValueError(f"{name}={value!r} must be a whole number from {low} to {high}")
         if names not in get_args(Names):
             raise ValueError(f"names={names!r} is not one of {', '.join(NAMES)}")
+        if not isinstance(reverse, bool):
+            raise ValueError(f"reverse={reverse!r} must be True or False")
         if reverse and arms > 2:
             raise ValueError(
                 f"reverse=True with arms={arms}: the names of more than two arms mean nothing, so"
                 " there is nothing to reverse; use arms=2"
             )
-        self.pulls, self.arms, self.reverse = pulls, arms, bool(reverse)
+        self.pulls, self.arms, self.reverse = pulls, arms, reverse
         self.names: Names = names
         self.rules = self._rules()
         self.max_text = 40 + arms * (2 * MAX_NAME + 40)

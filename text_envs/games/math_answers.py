@@ -27,8 +27,8 @@ _NUMBER = re.compile(
     rf"""(?P<sign>[-+]?)\s*(?:\\?\$|[£€])?\s*(?P<inner>[-+]?)(?:
         \\[dt]?frac\{{(?P<over>[0-9]+)\}}\{{(?P<under>[0-9]+)\}}
         |(?:(?P<mixed>[0-9]+)\s+)?(?P<numerator>[0-9]+)\s*/\s*(?P<denominator>[0-9]+)
-        |(?P<whole>{_WHOLE})(?:\.(?P<places>[0-9]*))?(?:e(?P<exponent>[-+]?[0-9]{{1,3}}))?
-        |\.(?P<only>[0-9]+)
+        |(?:(?P<whole>{_WHOLE})(?:\.(?P<places>[0-9]*))?|\.(?P<only>[0-9]+))
+            (?:e(?P<exponent>[-+]?[0-9]{{1,3}}))?
     )\s*(?:\\?%)?""",
     re.VERBOSE | re.IGNORECASE | re.ASCII,
 )

@@ -8,6 +8,7 @@ as it is, if it has one line.
 
 import json
 import re
+from math import isfinite
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -28,8 +29,8 @@ Question = tuple[str, str]
 def read_dataset(path: str | PathLike[str]) -> tuple[Question, ...]:
     """Read a file. Raises ``ValueError`` that names the file, the line and what is wrong there."""
     try:
-        text = Path(path).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+        text = Path(path).read_text(encoding="utf-8-sig")
+    except (OSError, ValueError, TypeError) as error:
         raise ValueError(f"dataset={str(path)!r} can't be read as a text file: {error}") from error
     questions = []
     for number, line in enumerate(text.split("\n"), 1):
@@ -80,9 +81,9 @@ def canonical(answer: str) -> str | None:
 
 def _text(record: dict[str, Any], key: str) -> str:
     value = record.get(key)
-    if not isinstance(value, bool) and isinstance(value, int | float):
+    if type(value) is int or (isinstance(value, float) and isfinite(value)):
         return str(value)
-    if not isinstance(value, str):
+    if not isinstance(value, str):  # NaN is what some tools write where there is nothing
         raise ValueError(f"{key!r} must be a text or a number, it is {value!r:.60}")
     return value
 

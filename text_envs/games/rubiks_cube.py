@@ -106,7 +106,7 @@ class RubiksCube(Game[RubiksCubeState]):
     """
 
     def __init__(self, scramble: int = 3, symbols: Sequence[str] = COLORS) -> None:
-        if not isinstance(scramble, int) or not 1 <= scramble <= MAX_SCRAMBLE:
+        if type(scramble) is not int or not 1 <= scramble <= MAX_SCRAMBLE:
             raise ValueError(
                 f"scramble={scramble!r} must be a whole number from 1 to {MAX_SCRAMBLE}"
             )

@@ -15,7 +15,7 @@ The game is Hiroyuki Imabayashi's (Thinking Rabbit, 1982); the rewards are those
 (Schrader, 2018), as in RAGEN (Wang et al., 2025).
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any, Literal, NamedTuple, get_args
 
@@ -144,14 +144,14 @@ class Sokoban(Game[SokobanState]):
         boxes: int = 1,
         min_solution: int = 1,
         max_solution: int = 10,
-        symbols: Mapping[str, str] | str = _SYMBOLS,
+        symbols: Mapping[str, str] | Sequence[str] = _SYMBOLS,
         observation: ObservationFormat = "grid",
     ) -> None:
         self.rows = size if rows is None else rows
         self.cols = size if cols is None else cols
         self.boxes = boxes
         self.min_solution, self.max_solution = min_solution, max_solution
-        self._check_numbers()
+        self._check_numbers(size)
         if observation not in get_args(ObservationFormat):
             raise ValueError(
                 f"observation={observation!r} is not one of"
@@ -272,9 +272,9 @@ class Sokoban(Game[SokobanState]):
             f" min_solution={self.min_solution}, max_solution={self.max_solution}"
         )
 
-    def _check_numbers(self) -> None:
-        for name in ("rows", "cols", "boxes", "min_solution", "max_solution"):
-            value = getattr(self, name)
+    def _check_numbers(self, size: int) -> None:
+        names = ("rows", "cols", "boxes", "min_solution", "max_solution")
+        for name, value in [("size", size), *((name, getattr(self, name)) for name in names)]:
             if type(value) is not int or value < 1:
                 raise ValueError(f"{name}={value!r} must be a whole number of at least 1")
         sides = sorted((self.rows, self.cols))
@@ -333,11 +333,11 @@ class Sokoban(Game[SokobanState]):
         return "\n".join(parts)
 
 
-def _checked_symbols(symbols: Mapping[str, str] | str) -> str:
-    if isinstance(symbols, str):
-        chosen = list(symbols)
+def _checked_symbols(symbols: Mapping[str, str] | Sequence[str]) -> str:
+    if not isinstance(symbols, Mapping):
+        chosen = list(symbols) if isinstance(symbols, Sequence) else []
     else:
-        unknown = sorted(set(symbols) - set(_KINDS))
+        unknown = sorted(set(symbols) - set(_KINDS), key=str)
         if unknown:
             raise ValueError(f"symbols name unknown cells {unknown}; known: {', '.join(_KINDS)}")
         chosen = [symbols.get(k, s) for k, s in zip(_KINDS, _SYMBOLS, strict=True)]

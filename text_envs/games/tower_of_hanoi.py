@@ -86,13 +86,15 @@ class TowerOfHanoi(Game[HanoiState]):
         ):
             if not isinstance(value, int) or not low <= value <= high:
                 raise ValueError(f"{name}={value!r} must be a whole number from {low} to {high}")
+        if not isinstance(random_start, bool):
+            raise ValueError(f"random_start={random_start!r} must be True or False")
         if pegs**disks > MAX_POSITIONS:
             most = max(n for n in range(MAX_DISKS) if pegs**n <= MAX_POSITIONS)
             raise ValueError(
                 f"disks={disks} on pegs={pegs} have {pegs**disks:,} positions, more than"
                 f" {MAX_POSITIONS:,}; use at most {most} disks, or fewer pegs"
             )
-        self.disks, self.pegs, self.random_start = disks, pegs, bool(random_start)
+        self.disks, self.pegs, self.random_start = disks, pegs, random_start
         self._classic = HanoiState((0,) * disks, pegs, pegs - 1)
         self.rules = self._rules()
         self.max_text = pegs * len("Peg 1: empty\n") + disks * len("10 ") + len("Goal: peg 1")

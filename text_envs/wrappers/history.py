@@ -8,12 +8,11 @@ import gymnasium as gym
 from gymnasium import spaces
 from gymnasium.utils import RecordConstructorArgs
 
-from text_envs.env import IMAGE_TOKEN
+from text_envs.env import IMAGE_TOKEN, NO_IMAGE
 from text_envs.game import PRINTABLE
 from text_envs.spaces import TextSpace
 
 _CUT = "..."
-_NO_IMAGE = "[image]"  # as long as IMAGE_TOKEN: a text keeps its length
 _LONGEST_REWARD = -1.23456e-300  # 13 characters: no number takes more in the format "g"
 
 
@@ -57,7 +56,9 @@ class History(gym.Wrapper[Any, str, Any, str], RecordConstructorArgs):
         for name, value, least in (("k", k, 1), ("max_action", max_action, len(_CUT) + 1)):
             if not isinstance(value, int) or value < least:
                 raise ValueError(f"{name}={value!r} must be a whole number of at least {least}")
-        self.k, self.rewards, self.max_action = k, bool(rewards), max_action
+        if not isinstance(rewards, bool):
+            raise ValueError(f"rewards={rewards!r} must be True or False")
+        self.k, self.rewards, self.max_action = k, rewards, max_action
         self.observation_space = self._widened(env.observation_space)
         self._turns: deque[_Turn] = deque(maxlen=k)
         self._text = ""
@@ -74,7 +75,7 @@ class History(gym.Wrapper[Any, str, Any, str], RecordConstructorArgs):
     def step(self, action: str) -> tuple[Any, Any, bool, bool, dict[str, Any]]:
         """Make a move and remember it."""
         observation, reward, terminated, truncated, info = self.env.step(action)
-        past = self._text.replace(IMAGE_TOKEN, _NO_IMAGE)
+        past = self._text.replace(IMAGE_TOKEN, NO_IMAGE)
         self._turns.append(_Turn(past, self._shown(action), float(reward)))
         self._text = _text(observation)
         shown = self._joined(self._turns, self._text)
@@ -87,7 +88,7 @@ class History(gym.Wrapper[Any, str, Any, str], RecordConstructorArgs):
         if len(words) > self.max_action:
             words = words[: self.max_action - len(_CUT)] + _CUT
         cleaned = "".join(c if c in self._characters else "?" for c in words)
-        return cleaned.replace(IMAGE_TOKEN, _NO_IMAGE)
+        return cleaned.replace(IMAGE_TOKEN, NO_IMAGE)
 
     def _joined(self, turns: Iterable[_Turn], now: str) -> str:
         turns = list(turns)

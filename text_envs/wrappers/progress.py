@@ -35,8 +35,9 @@ class Progress:
         for name, value in (("levels", levels), ("window", window)):
             if not isinstance(value, int) or value < 1:
                 raise ValueError(f"{name}={value!r} must be a whole number of at least 1")
-        if not 0 <= down < up <= 1:
-            raise ValueError(f"up={up!r} must be above down={down!r}, both from 0 to 1")
+        numbers = all(isinstance(share, int | float | np.number) for share in (up, down))
+        if not numbers or not 0 <= down < up <= 1:
+            raise ValueError(f"up={up!r} must be above down={down!r}, both numbers from 0 to 1")
         self.levels, self.window, self.up, self.down = levels, window, up, down
         self._level = 0
         self._results: deque[bool] = deque(maxlen=window)
@@ -72,9 +73,11 @@ class Progress:
         return {"level": self._level, "results": list(self._results)}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on from what ``state_dict`` gave. Raises ``ValueError`` for a level that there is
-        not.
+        """Go on from what ``state_dict`` gave. Raises ``ValueError`` for anything else, and for a
+        level that there is not.
         """
+        if not isinstance(state, Mapping) or not {"level", "results"} <= set(state):
+            raise ValueError(f"{state!r:.200} is not what state_dict gave: a level and its results")
         self.level = state["level"]
         self._results.extend(bool(result) for result in state["results"])
 

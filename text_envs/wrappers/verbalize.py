@@ -11,7 +11,7 @@ from gymnasium import logger, spaces
 from gymnasium.envs.registration import EnvSpec
 from gymnasium.utils import RecordConstructorArgs
 
-from text_envs.env import INVALID, MAX_ACTION, MAX_NOTE, OVER
+from text_envs.env import INVALID, MAX_ACTION, MAX_NOTE, OVER, checked_penalty
 from text_envs.game import PRINTABLE
 from text_envs.spaces import TextSpace
 
@@ -95,19 +95,18 @@ class Verbalize(gym.Wrapper[str, str, Any, Any], RecordConstructorArgs):
             refuse_masked=refuse_masked,
         )
         super().__init__(env)
-        if not invalid_action_penalty <= 0:
-            raise ValueError(
-                f"invalid_action_penalty={invalid_action_penalty!r} must be a number of at most 0:"
-                " it is added to the reward, and nothing should be earned by it"
-            )
         if not isinstance(max_text, int) or max_text < 1:
             raise ValueError(f"max_text={max_text!r} must be a whole number of at least 1")
+        if not isinstance(refuse_masked, bool):
+            raise ValueError(f"refuse_masked={refuse_masked!r} must be True or False")
         self.actions = _checked_actions(actions, env.action_space)
         self._described = _function("describe", describe)
         self._succeeded = None if success is None else _function("success", success)
         self.rules = f"{rules}\nMoves: {', '.join(self.actions)}.".strip()
-        self.invalid_action_penalty = float(invalid_action_penalty)
-        self.max_text, self.refuse_masked = max_text, bool(refuse_masked)
+        self.invalid_action_penalty = checked_penalty(
+            "invalid_action_penalty", invalid_action_penalty
+        )
+        self.max_text, self.refuse_masked = max_text, refuse_masked
         self._charset = PRINTABLE if charset is None else frozenset(charset)
         characters = PRINTABLE | frozenset("".join(self.actions))
         self.action_space = TextSpace(MAX_ACTION, characters)
