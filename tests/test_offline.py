@@ -409,6 +409,11 @@ def test_the_kl_in_the_reward_is_that_of_the_present_policy(policy):
     [
         ({"old_logprobs": "stored"}, "old_logprobs='stored' is not one of recomputed, sampler"),
         ({"save_rollouts": -1}, "save_rollouts=-1 must be at least 0"),
+        (
+            {"from_data": ("x",), "turn_reward": "world_model", "format": "world"},
+            "turn_reward='world_model' .*stored turns keep",
+        ),
+        ({"from_data": ("x",), "length_penalty": 0.1}, r"length_penalty=0\.1 .*plays none"),
     ],
 )
 def test_settings_that_cannot_work(changes, words):
