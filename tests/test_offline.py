@@ -186,6 +186,14 @@ def test_the_data_of_another_policy_are_off_policy(online, tmp_path):
     assert line["kl_k3"] > 1e-6
 
 
+def test_how_far_the_data_are_from_the_policy_is_no_sign_of_collapse(online, tmp_path):
+    colder = offline(online, tmp_path / "run", iterations=1, temperature=0.5)
+    train(colder)
+    (line,) = metrics(colder.run)
+    assert line["kl_k3"] > 0.05
+    assert RunFolder(colder.run).read("warnings.jsonl") == []
+
+
 def test_importance_weights_take_the_place_of_ratios_to_the_sampler(online, tmp_path):
     """Decoupled: the ratio is to the weights before the update, the weight is for the sampler's."""
     later = offline(online, tmp_path / "run", iterations=1, actor_lr=0.0, critic_lr=0.0)
