@@ -20,6 +20,7 @@ def refuse_contradictions(config: "TrainConfig") -> None:
     _groups(config)
     _turn_rewards(config)
     _off_policy(config)
+    _stored(config)
     _kl(config)
     _environments(config)
     _world_model(config)
@@ -87,11 +88,6 @@ def _environments(config: "TrainConfig") -> None:
             f"curriculum_down={config.curriculum_down} and curriculum_up={config.curriculum_up}"
             " must be success rates, the first not above the second"
         )
-    if config.curriculum and config.from_data:
-        raise ValueError(
-            f"curriculum={config.curriculum!r} says what is played, and from_data plays nothing:"
-            " leave one of them out"
-        )
 
 
 def _world_model(config: "TrainConfig") -> None:
@@ -116,6 +112,23 @@ def _off_policy(config: "TrainConfig") -> None:
             " clipped ratio, and with old_logprobs='sampler' the ratio does so itself: use"
             " old_logprobs=recomputed, or importance_cap=None"
         )
+
+
+def _stored(config: "TrainConfig") -> None:
+    """What makes episodes has no say over stored ones."""
+    if not config.from_data:
+        return
+    if config.curriculum:
+        raise ValueError(
+            f"curriculum={config.curriculum!r} says what is played, and from_data plays nothing:"
+            " leave one of them out"
+        )
+    for name, plain in (("turn_reward", "game"), ("length_penalty", 0)):
+        if (value := getattr(config, name)) != plain:
+            raise ValueError(
+                f"{name}={value!r} is given where turns are played, and from_data plays none:"
+                " stored turns keep the rewards that they were played for; leave one of them out"
+            )
 
 
 def _kl(config: "TrainConfig") -> None:

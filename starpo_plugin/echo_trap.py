@@ -116,6 +116,11 @@ SIGNALS: dict[str, Signal] = {
     ),
 }
 
+OF_THE_POLICY = ("entropy", "grad_norm")
+"""Metrics that speak of the policy whoever played: where stored episodes are trained on, the others
+are those of the data, or of how far it is from the policy.
+"""
+
 
 @dataclass(frozen=True)
 class TrapWarning:
@@ -139,10 +144,14 @@ class EchoTrapMonitor:
     """Compares each iteration's metrics with the run's start.
 
     A warning is given when a sign begins to hold, and again only after it was gone.
+
+    Args:
+        stored: whether the episodes were played by others (``from_data``).
     """
 
-    def __init__(self) -> None:
-        self._seen: dict[str, list[float]] = {s.metric: [] for s in SIGNALS.values()}
+    def __init__(self, stored: bool = False) -> None:
+        metrics = OF_THE_POLICY if stored else [s.metric for s in SIGNALS.values()]
+        self._seen: dict[str, list[float]] = {metric: [] for metric in metrics}
         self._streak: Counter[str] = Counter()
 
     def update(self, iteration: int, metrics: Mapping[str, float]) -> list[TrapWarning]:
@@ -156,9 +165,10 @@ class EchoTrapMonitor:
         solved = metrics.get("success", 0.0) >= SOLVED
         found = []
         for name, signal in SIGNALS.items():
+            if signal.metric not in present:
+                continue
             seen = self._seen[signal.metric]
-            begun = signal.limit is not None or len(seen) >= START
-            if signal.metric not in present or not begun:
+            if signal.limit is None and len(seen) < START:
                 continue
             value, reference = present[signal.metric], _reference(signal, seen)
             fine = signal.solved_is_fine and solved

@@ -128,7 +128,11 @@ def kl_k2(logp: Tensor, logp_ref: Tensor, mask: Tensor) -> Tensor:
 
 
 def kl_k3(logp: Tensor, logp_ref: Tensor, mask: Tensor) -> Tensor:
-    """``exp(-d) + d - 1`` per token, nats, at most 10, ``[B, T]``: unbiased, never negative."""
+    """``exp(-d) + d - 1`` per token, nats, at most 10, ``[B, T]``: unbiased, never negative.
+
+    As a loss its expected gradient is that of the reverse, KL(reference || policy), which
+    near the reference is nearly the same.
+    """
     # An overflow in exp would come out of the outer clamp as 10, with a gradient of NaN.
     d = kl_k1(logp, logp_ref, mask).clamp(-LOG_RATIO_LIMIT, LOG_RATIO_LIMIT)
     return (torch.expm1(-d) + d).clamp(-K3_LIMIT, K3_LIMIT)

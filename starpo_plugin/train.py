@@ -91,7 +91,7 @@ def train(config: TrainConfig, watcher: Watcher | None = None, resume: bool = Fa
             each = _measure_yardsticks(config, watcher)
             folder.yardsticks(mixing.pooled_agents(each), each)
         _evaluate(evaluator, folder, processes, 0, "start", watcher)
-    monitor = EchoTrapMonitor()
+    monitor = EchoTrapMonitor(stored=data is not None)
     history = folder.read("metrics.jsonl")
     for line in history:  # as if it had never stopped
         monitor.update(line["iteration"], line)

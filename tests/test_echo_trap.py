@@ -108,6 +108,12 @@ def test_a_leap_is_one_from_the_first_iteration_on():
     assert watch(healthy(30, kl_k3=0.05)) == []
 
 
+def test_of_stored_episodes_only_what_is_the_policys_is_watched():
+    strange = dict.fromkeys(COLUMNS, 1000000000.0)
+    found = watch([*healthy(), *healthy(5, **strange)], EchoTrapMonitor(stored=True))
+    assert [w.signal for w in found] == ["entropy_burst", "gradient_spike"]
+
+
 def test_a_leap_comes_before_the_fall_that_it_brings():
     # TextBandit-v0, PPO at 3e-3: success of the rollouts, KL of the updates that followed them
     success = (0.859, 0.609, 0.203, 0.078, 0.078, 0.078, 0.047, 0.0, 0.016, 0.0)

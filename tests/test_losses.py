@@ -230,6 +230,25 @@ def test_kl_forms_estimate_the_divergence_from_samples_of_the_policy(
     close((policy * per_token[0]).sum(), kl, tolerance)
 
 
+def test_gradients_of_the_kl_forms_as_losses() -> None:
+    """Under samples of the policy: of k1 nothing, of k2 the KL's, of k3 that of the reverse KL."""
+    generator = torch.Generator().manual_seed(0)
+    rows = 0.5 * torch.randn((2, 5), generator=generator, dtype=torch.float64)
+    logits, logp_ref = rows[0].requires_grad_(), rows[1].log_softmax(-1).detach()
+    logp = logits.log_softmax(-1)
+
+    def gradient(loss: Tensor) -> Tensor:
+        return torch.autograd.grad(loss, logits, retain_graph=True)[0]
+
+    forward = (logp.exp() * (logp - logp_ref)).sum()
+    reverse = (logp_ref.exp() * (logp_ref - logp)).sum()
+    expected = {"k1": 0 * gradient(forward), "k2": gradient(forward), "k3": gradient(reverse)}
+    for name, form in KL_FORMS.items():
+        per_outcome = form(logp[None], logp_ref[None], torch.ones(1, 5))
+        found = gradient((logp.detach().exp() * per_outcome).sum())
+        torch.testing.assert_close(found, expected[name])
+
+
 @pytest.mark.parametrize("shape", [(7,), (2, 3, 5)])
 def test_entropy_equals_that_of_the_distribution(shape: tuple[int, ...]) -> None:
     logits = 3 * torch.randn(shape, generator=torch.Generator().manual_seed(0))

@@ -186,6 +186,14 @@ def test_the_data_of_another_policy_are_off_policy(online, tmp_path):
     assert line["kl_k3"] > 1e-6
 
 
+def test_how_far_the_data_are_from_the_policy_is_no_sign_of_collapse(online, tmp_path):
+    colder = offline(online, tmp_path / "run", iterations=1, temperature=0.5)
+    train(colder)
+    (line,) = metrics(colder.run)
+    assert line["kl_k3"] > 0.05
+    assert RunFolder(colder.run).read("warnings.jsonl") == []
+
+
 def test_importance_weights_take_the_place_of_ratios_to_the_sampler(online, tmp_path):
     """Decoupled: the ratio is to the weights before the update, the weight is for the sampler's."""
     later = offline(online, tmp_path / "run", iterations=1, actor_lr=0.0, critic_lr=0.0)
@@ -409,6 +417,11 @@ def test_the_kl_in_the_reward_is_that_of_the_present_policy(policy):
     [
         ({"old_logprobs": "stored"}, "old_logprobs='stored' is not one of recomputed, sampler"),
         ({"save_rollouts": -1}, "save_rollouts=-1 must be at least 0"),
+        (
+            {"from_data": ("x",), "turn_reward": "world_model", "format": "world"},
+            "turn_reward='world_model' .*stored turns keep",
+        ),
+        ({"from_data": ("x",), "length_penalty": 0.1}, r"length_penalty=0\.1 .*plays none"),
     ],
 )
 def test_settings_that_cannot_work(changes, words):
