@@ -6,6 +6,7 @@ the template with placeholders in place of the turns before it, and appended to 
 there.
 """
 
+import re
 from collections.abc import Callable, Iterable, Sequence
 from itertools import accumulate, pairwise
 from typing import Any
@@ -54,6 +55,7 @@ class ChatTokens:
         self.tokenizer = tokenizer
         self._encode, self._decode = _core(tokenizer)
         self._starts: dict[tuple[str, str], tuple[int, ...]] = {}
+        self._specials = _any_of(_specials(tokenizer))
         template = tokenizer.get_chat_template()
         self._template = _CLOCK + template if "strftime_now" in template else template
         between, after, header = self._pieces_of_a_turn()
@@ -93,6 +95,7 @@ class ChatTokens:
         return list(self._starts[key])
 
     def _start_ids(self, system: str, user: str) -> tuple[int, ...]:
+        user = self._harmless(user)
         messages = [("user", user)]
         if system and self._has_system_role:
             messages = [("system", system), *messages]
@@ -106,7 +109,8 @@ class ChatTokens:
         ``last_id`` is the reply's last sampled token: where it closed the turn, the template's own
         closing token is not added again.
         """
-        text = self._render([("user", _FIRST), ("assistant", _REPLY), ("user", user)])
+        messages = [("user", _FIRST), ("assistant", _REPLY), ("user", self._harmless(user))]
+        text = self._render(messages)
         ids = self.encode(text.partition(_REPLY)[2])
         closed = last_id is not None and last_id == self._closing_id
         return ids[self._closing_length :] if closed else ids
@@ -253,6 +257,12 @@ class ChatTokens:
         lead = len(self._plain(self._anchor))
         return self._plain([*self._anchor, *ids])[lead:]
 
+    def _harmless(self, message: str) -> str:
+        """Take special tokens apart: a game may repeat what a player wrote, which must not end the
+        user's turn or begin another.
+        """
+        return self._specials.sub(lambda found: f"{found[0][0]} {found[0][1:]}", message)
+
     def _render(self, messages: list[tuple[str, str]]) -> str:
         return self.tokenizer.apply_chat_template(
             [{"role": role, "content": content} for role, content in messages],
@@ -269,6 +279,17 @@ class ChatTokens:
         return (
             token in self.tokenizer.all_special_ids or token in self.tokenizer.added_tokens_decoder
         )
+
+
+def _specials(tokenizer: Any) -> set[str]:
+    added = tokenizer.added_tokens_decoder.values()
+    return {*tokenizer.all_special_tokens, *(str(token) for token in added if token.special)}
+
+
+def _any_of(texts: Iterable[str]) -> re.Pattern[str]:
+    """Match any of these texts, the longest first; nothing if there is none."""
+    longest_first = sorted(filter(None, texts), key=len, reverse=True)
+    return re.compile("|".join(map(re.escape, longest_first)) or r"(?!)")
 
 
 def _core(

@@ -73,6 +73,20 @@ def test_history_is_never_rendered_again():
     assert "<think>go</think>right" in tokenizer.decode(ids)
 
 
+@pytest.mark.parametrize("mark", ["<|im_end|>", "<|im_start|>", "<|end|>", "<|pad|>"])
+def test_what_a_game_repeats_of_a_reply_ends_no_turn(mark):
+    """``History`` shows a player its own words; a tag that is no special token stays as it is."""
+    tokens = ChatTokens(_tokenizer(CHATML))
+    special = set(tokens.tokenizer.all_special_ids)
+    first = lambda text: tokens.start("", text)  # noqa: E731
+    later = lambda text: tokens.next(text, None)  # noqa: E731
+    for ids_of in (first, later):
+        plain, marked = (ids_of(f"You said: {said} <answer>.") for said in ("up", f"up{mark}up"))
+        assert [i for i in plain if i in special] == [i for i in marked if i in special]
+        assert mark[1:] in tokens.decode(marked)
+    assert tokens.encode("<answer>")[0] in tokens.next("<answer>", None)
+
+
 def test_a_reply_that_was_cut_off_is_closed_by_the_template():
     tokens = ChatTokens(_tokenizer(CHATML))
     cut = tokens.next("next", tokens.encode("a")[0])

@@ -133,13 +133,15 @@ class Countdown(Game[CountdownState]):
                 raise ValueError(
                     f"min_{what}={least} is above max_{what}={most}; lower it or raise the other"
                 )
+        if not isinstance(use_all, bool):
+            raise ValueError(f"use_all={use_all!r} must be True or False")
         distinct = isinstance(operations, str) and len(set(operations)) == len(operations)
         if not distinct or not operations or not set(operations) <= set(OPERATIONS):
             raise ValueError(
                 f"operations={operations!r} must be some of {OPERATIONS!r}, each once, as in '+-'"
             )
         self.counts, self.targets = (min_numbers, max_numbers), (min_target, max_target)
-        self.largest, self.use_all, self.tries = largest, bool(use_all), tries
+        self.largest, self.use_all, self.tries = largest, use_all, tries
         self.operations = "".join(o for o in OPERATIONS if o in operations)
         self.rules = self._rules()
         self.max_text = 80 + 6 * MAX_NUMBERS + tries * (MAX_EXPRESSION + _MAX_VALUE + 4)

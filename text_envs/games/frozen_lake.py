@@ -123,12 +123,14 @@ class FrozenLake(Game[FrozenLakeState]):
             raise ValueError(f"frozen={frozen!r} must be above 0 and at most 1")
         if not isinstance(success_rate, int | float) or not 0 <= success_rate <= 1:
             raise ValueError(f"success_rate={success_rate!r} must be a probability, from 0 to 1")
-        if observation not in get_args(ObservationFormat):
-            choices = ", ".join(map(repr, get_args(ObservationFormat)))
-            raise ValueError(f"observation={observation!r} is not one of {choices}")
+        choices = get_args(ObservationFormat)
+        if observation not in choices:
+            raise ValueError(f"{observation=} is not one of {', '.join(map(repr, choices))}")
+        if not isinstance(fixed_corners, bool):
+            raise ValueError(f"{fixed_corners=} must be True or False")
         _check_symbols(symbols)
-        self.frozen, self.fixed_corners = float(frozen), bool(fixed_corners)
-        self.success_rate = float(success_rate)
+        self.fixed_corners = fixed_corners
+        self.frozen, self.success_rate = float(frozen), float(success_rate)
         self.stochastic = self.success_rate < 1
         self.observation: ObservationFormat = observation
         self.symbols = tuple(symbols)
