@@ -1,4 +1,7 @@
-"""Options one by one: known names, and numbers that are not too small."""
+"""Options one by one: known names, and numbers that can work."""
+
+import math
+from dataclasses import asdict
 
 from starpo_plugin.advantages import ADVANTAGES
 from starpo_plugin.choices import choose
@@ -29,15 +32,29 @@ FUNCTIONS = {
 LEAST = {
     0: (
         *("save_rollouts", "save_tokens", "mi_every", "lora_rank", "context_turns", "slots"),
-        "env_threads",
+        *("env_threads", "warmup_updates", "warmup_moves"),
     ),
     1: (
         *("iterations", "groups", "members", "max_turns", "max_actions", "mini_batch", "keep"),
         *("save_every", "eval_every", "eval_episodes", "updates_per_batch", "curriculum_window"),
-        *("max_reply_tokens", "micro_batch_tokens", "max_bad_updates"),
+        *("max_reply_tokens", "max_tokens", "micro_batch_tokens", "max_bad_updates"),
+        *("tiny_hidden", "tiny_layers", "warmup_batch"),
     ),
     2: ("mi_samples",),
 }
+"""Whole numbers, by the least that each may be."""
+SHARES = ("gamma", "lam", "gamma_turn", "lam_turn", "gamma_token", "lam_token", "clip_low")
+"""Options from 0 to 1."""
+NOT_NEGATIVE = (
+    *("actor_lr", "critic_lr", "warmup_lr", "eval_temperature", "kl_coef", "value_coef"),
+    *("clip_high", "value_clip"),
+)
+ABOVE_ZERO = {
+    "temperature": "it divides the logits",
+    "grad_clip": "gradients are scaled down to it",
+    "lora_alpha": "it scales the adapter",
+}
+"""Option -> why."""
 
 
 def check(config: TrainConfig) -> None:
@@ -51,8 +68,28 @@ def check(config: TrainConfig) -> None:
         for name in names:
             if (value := getattr(config, name)) < least:
                 raise ValueError(f"{name}={value} must be at least {least}")
-    if config.temperature <= 0:
-        raise ValueError(f"temperature={config.temperature} must be above 0: it divides the logits")
     config.protocol()
     Compute.of(config)
     refuse_contradictions(config)
+    _numbers(config)
+
+
+def _numbers(config: TrainConfig) -> None:
+    """Numbers that are not whole."""
+    for name, value in asdict(config).items():
+        if isinstance(value, float) and math.isnan(value):
+            raise ValueError(f"{name}={value} is not a number")
+    for name in SHARES:
+        if not 0 <= (value := getattr(config, name)) <= 1:
+            raise ValueError(f"{name}={value} must be from 0 to 1")
+    for name in NOT_NEGATIVE:
+        if (value := getattr(config, name)) < 0:
+            raise ValueError(f"{name}={value} must be at least 0")
+    for name, why in ABOVE_ZERO.items():
+        if (value := getattr(config, name)) <= 0:
+            raise ValueError(f"{name}={value} must be above 0: {why}")
+    if config.dual_clip is not None and config.dual_clip <= 1:
+        raise ValueError(
+            f"dual_clip={config.dual_clip} must be above 1, or it would cut losses that are not"
+            " clipped at all; None for no bound"
+        )

@@ -371,7 +371,7 @@ def parse_args(pairs: tuple[str, ...]) -> dict[str, Any]:
             raise ValueError(f"{pair!r} is not of the form name=value")
         try:
             parsed[name] = ast.literal_eval(value)
-        except (ValueError, SyntaxError):
+        except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):  # {[]: 1}, ((((
             parsed[name] = value
     return parsed
 
