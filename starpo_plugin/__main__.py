@@ -106,30 +106,34 @@ def train_command(argv: Sequence[str]) -> int:
     _hush()
     from accelerate import PartialState
 
-    from starpo_plugin.checkpoint import CheckpointError
+    from starpo_plugin.checkpoint import CheckpointError, UnreadableCheckpoint
     from starpo_plugin.evaluate import device_of
-    from starpo_plugin.report import score_rows, write_report
     from starpo_plugin.train import train
     from starpo_plugin.update import TooManyBadUpdates
 
     processes = PartialState(cpu=device_of(config).type == "cpu")
     folder = RunFolder(config.run, processes.is_main_process)
     console = Console(highlight=False, quiet=not folder.writes)
-    if resume:
-        folder.write_config(config)  # it may be told to go on for longer
-    announce(console, config, processes.num_processes)
     try:
+        announce(console, config, processes.num_processes)
         with ConsoleWatcher(console) as watcher:
             last = train(config, watcher, resume)
+        processes.destroy_process_group()
+        return _conclude(console, config, folder, last) if folder.writes else 0
+    except UnreadableCheckpoint as error:
+        return _fail(str(error), 1)
     except OutOfMemory as error:
         return _fail(f"{error}; {way_on_smaller(config, error)}", 1)
     except (KeyboardInterrupt, OSError, CheckpointError, TooManyBadUpdates) as error:
         if isinstance(error, KeyboardInterrupt):
             return _fail(f"stopped; {way_on(config)}", 130)
         return _fail(f"{error}; {way_on(config, isinstance(error, TooManyBadUpdates))}", 1)
-    processes.destroy_process_group()
-    if not folder.writes:
-        return 0
+
+
+def _conclude(console: Console, config: TrainConfig, folder: RunFolder, last: Path) -> int:
+    """Write the report of a run that is over, and tell how it went and where things are."""
+    from starpo_plugin.report import score_rows, write_report
+
     report = write_report(folder.path)
     console.print(score_table(score_rows(folder), _title(config)))
     if config.envs:

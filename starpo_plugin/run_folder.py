@@ -6,8 +6,11 @@ collapse), ``yardsticks.json``, ``checkpoints/``, ``rollouts/`` and ``tokens/`` 
 ``data.json`` (which stored trajectories are trained on), ``tensorboard/``.
 """
 
+import fcntl
 import json
-from collections.abc import Iterable, Mapping, Sequence
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from statistics import fmean
@@ -36,21 +39,59 @@ class RunFolder:
         self.writes = writes
         self.checkpoints = self.path / "checkpoints"
 
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Make the folder, and keep other runs out of it while this is open; a process that is
+        killed lets go of it, too.
+
+        Raises ``ValueError`` while another process holds it.
+        """
+        if not self.writes:
+            yield
+            return
+        self.path.mkdir(parents=True, exist_ok=True)
+        handle = os.open(self.path, os.O_RDONLY)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(handle)
+            raise ValueError(
+                f"another process is training in run folder {self.path}: wait for its end, or"
+                " choose another folder with --run"
+            ) from None
+        except OSError:
+            pass  # on some network disks nothing can be held
+        try:
+            yield
+        finally:
+            os.close(handle)
+
     def create(self, config: TrainConfig) -> None:
         """Begin a run, or begin again one that never reached its first checkpoint. Raises
-        ``ValueError`` if there is one with checkpoints here.
+        ``ValueError`` if there is one with checkpoints here, or the config of something else.
         """
-        if (self.path / "config.json").exists() and any(self.checkpoints.glob("[0-9]*")):
+        if (self.path / "config.json").exists():
+            self._refuse_to_replace()
+        self.write_config(config)
+
+    def _refuse_to_replace(self) -> None:
+        if any(self.checkpoints.glob("[0-9]*")):
             raise ValueError(
                 f"run folder {self.path} already holds a run: go on with --resume"
                 f" {self.path}, or choose another folder with --run"
             )
-        if self.writes:
-            self.path.mkdir(parents=True, exist_ok=True)
-        self.write_config(config)
+        try:
+            self.config()
+        except ValueError as error:
+            raise ValueError(
+                f"{self.path} has a config.json that is no run's, a model's perhaps: choose another"
+                " folder with --run"
+            ) from error
 
     def write_config(self, config: TrainConfig) -> None:
         """Write the run's config, over one that is there (a run that is to go on for longer)."""
+        if self.writes:
+            self.path.mkdir(parents=True, exist_ok=True)
         self._write_json("config.json", to_dict(config))
 
     def config(self) -> TrainConfig:
