@@ -154,7 +154,8 @@ class RunFolder:
         envs = {k: score_dict(s) | {"turns": fmean(turns[k])} for k, s in (each or {}).items()}
         more = {"envs": envs} if len(envs) > 1 else {}
         self._append("evals.jsonl", {"iteration": iteration, **score_dict(score), **more})
-        episodes = [episode_dict(t) for t in played[:SAMPLES]]
+        # the first of a mixed run's episodes are one of each environment
+        episodes = [episode_dict(t) for t in played[: max(SAMPLES, len(envs))]]
         self._append("samples.jsonl", {"iteration": iteration, "episodes": episodes})
 
     def warning(self, warning: TrapWarning, stopped: bool) -> None:
@@ -237,6 +238,7 @@ def episode_dict(trajectory: Trajectory) -> dict[str, Any]:
     )
     return {
         "env": trajectory.env_id,
+        "task": trajectory.task,
         "seed": trajectory.seed,
         "noise_seed": trajectory.member,
         "system": trajectory.system,

@@ -269,6 +269,26 @@ def test_several_environments_have_a_table_each(tmp_path):
     assert "img" not in page.tags
 
 
+def test_the_starts_of_several_environments_are_told_apart(tmp_path):
+    """The same seed is another level in another environment: no slider goes from one to another."""
+    folder = RunFolder(tmp_path)
+    names = ("Some-v0", "Other-v0 size=3", "Other-v0 size=4", "Third-v0", "Fourth-v0")
+    folder.create(TrainConfig(run=str(tmp_path), iterations=2, envs=names[1:]))
+    whole = Score(10, 5, 0.2, 8.0)
+    for i in range(3):
+        played = [
+            dataclasses.replace(episode(s, f"{n} at {i}"), task=n, system=f"rules of {n}")
+            for s in (100, 101)
+            for n in names
+        ]
+        folder.evaluation(i, whole, played, dict.fromkeys(names, whole))
+    page = read(write_report(tmp_path))
+    for name in names:
+        assert page.text.count(f"{name}, level seed 100") == 1
+        assert page.text.count(f"rules of {name}") == 1
+    assert page.columns == [f"Iteration {i}" for i in range(3)] * len(names)
+
+
 @pytest.mark.parametrize("iterations", [0, 20])
 def test_environments_of_a_run_that_goes_on(tmp_path, iterations):
     rows = report.environment_rows(mixed(tmp_path, iterations, warmup_updates=5))["Some-v0"]
