@@ -82,6 +82,7 @@ def test_waits_grow_and_are_spread(path):
         ("Wed, 21 Oct 2026 07:28:30 -0000", 30),
         ("Wed, 21 Oct 2026 07:27:00 GMT", 0),
         ("Wed, 99 Oct 2026", 0),
+        (f"Wed, 21 Oct 2026 07:28:30 +{10**20}", 0),
     ],
 )
 def test_retry_after(header, seconds):
@@ -117,7 +118,7 @@ BUSY = {"error": {"message": "too many\n requests", "type": "rate"}}
         (garbage({"choices": None}), ["no choices[0].message"], 1),
         (garbage({"choices": [{"text": "x"}]}), ["no choices[0].message"], 1),
         (garbage({"error": {"message": "overloaded"}}), ["no choices", "'overloaded'"], 1),
-        (garbage(completion(None)), ["content is null, not text"], 1),
+        (garbage(completion(None, None)), ["content is null, not text"], 1),
         (garbage(completion([{"type": "text"}])), ["content is a list, not text"], 1),
         (garbage(completion(7)), ["content is a int, not text"], 1),
         (garbage(b" " * (MAX_ANSWER + 1)), ["more than"], 1),
