@@ -90,6 +90,12 @@ def test_names_of_models():
     assert known("Qwen/Qwen2.5") is None
 
 
+SIZES = (
+    *("vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers"),
+    "num_attention_heads",
+)
+
+
 def test_a_folder_needs_its_config_only(tmp_path):
     shape = SHAPES["Qwen3-0.6B"]
     (tmp_path / "config.json").write_text(json.dumps(config_of(shape).to_dict()))
@@ -100,11 +106,25 @@ def test_a_folder_needs_its_config_only(tmp_path):
 
 @pytest.mark.parametrize(
     ("config", "why"),
-    [({"n_embd": 8}, "no vocab_size"), ({"num_experts": 8}, "num_experts")],
+    [
+        ({"n_embd": 8}, "no vocab_size"),
+        ({"num_experts": 8}, "num_experts"),
+        ({**dict.fromkeys(SIZES, 8), "num_attention_heads": 0}, "no num_attention_heads"),
+        ({**dict.fromkeys(SIZES, 8), "hidden_size": "8"}, "no hidden_size"),
+    ],
 )
 def test_other_architectures_are_refused(config, why):
     with pytest.raises(ValueError, match=why):
         read_shape(config, "x")
+
+
+@pytest.mark.parametrize("content", ["", "{", "[1]", "7", "\ufeff{}"])
+def test_a_damaged_config_is_named(content, tmp_path, capsys):
+    (tmp_path / "config.json").write_text(content)
+    assert main(["estimate", "--model", str(tmp_path)]) == 2
+    error = capsys.readouterr().err
+    assert f"{tmp_path}/config.json is no model's config" in error
+    assert error.count("\n") == 1
 
 
 def total(phase: str, **changes: object) -> float:
