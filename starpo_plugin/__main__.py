@@ -405,13 +405,19 @@ def _print_scores(
 
 
 def _write_model(policy: "Policy", config: TrainConfig, out: Path) -> None:
-    """Write a model and the config that made it, whole or not at all."""
+    """Write a model and the config that made it, whole or not at all. Raises ``OSError``."""
+    from safetensors import SafetensorError
+
     draft = out.with_name(f".new-{out.name}")
     shutil.rmtree(draft, ignore_errors=True)
-    draft.mkdir(parents=True)
-    policy.save(draft)
-    (draft / NOTE).write_text(json.dumps(to_dict(config), indent=2) + "\n")
-    draft.rename(out)
+    try:
+        draft.mkdir(parents=True)
+        policy.save(draft)
+        (draft / NOTE).write_text(json.dumps(to_dict(config), indent=2) + "\n")
+        draft.rename(out)
+    except (OSError, SafetensorError) as error:
+        shutil.rmtree(draft, ignore_errors=True)
+        raise OSError(f"model {out} can't be written ({error})") from error
 
 
 if __name__ == "__main__":

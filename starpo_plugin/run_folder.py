@@ -6,7 +6,6 @@ collapse), ``yardsticks.json``, ``checkpoints/``, ``rollouts/`` and ``tokens/`` 
 ``data.json`` (which stored trajectories are trained on), ``tensorboard/``.
 """
 
-import fcntl
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -49,6 +48,8 @@ class RunFolder:
         if not self.writes:
             yield
             return
+        import fcntl  # of POSIX; a run's files can be read elsewhere
+
         self.path.mkdir(parents=True, exist_ok=True)
         handle = os.open(self.path, os.O_RDONLY)
         try:

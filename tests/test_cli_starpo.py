@@ -2,6 +2,7 @@ import _thread
 import io
 import json
 import re
+import signal
 import subprocess
 import sys
 import threading
@@ -265,6 +266,23 @@ def test_warmup_writes_a_model_that_train_and_eval_take(tmp_path, capsys):
     argv = ["--model", out, "--iterations", 1, "--run", tmp_path / "r"]
     assert starpo("train", *TINY, *argv) == 0
     assert "before training" in capsys.readouterr().out
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGXFSZ"), reason="file-size limits are POSIX")
+def test_a_model_that_cannot_be_written_is_not_there_in_part(tmp_path, capsys):
+    """On a full disk, as a limit on the size of files is one."""
+    import resource
+
+    argv = [*LAKE, *SHORT, *SMALL, "--warmup-updates", 1, "--warmup-batch", 4]
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2000, hard))
+    try:
+        code = starpo("warmup", "--out", tmp_path / "model", *argv)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert code == 1
+    assert f"model {tmp_path}/model can't be written" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_eval_stands_between_the_yardsticks(run, capsys):
