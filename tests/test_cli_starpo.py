@@ -18,7 +18,9 @@ from starpo_plugin import options
 from starpo_plugin.__main__ import COMMANDS, HELP, _train_options, main
 from starpo_plugin.config import TrainConfig, from_dict
 from starpo_plugin.console import ConsoleWatcher
+from starpo_plugin.estimate_command import Estimate
 from starpo_plugin.locate import locate
+from starpo_plugin.out_of_memory import RESUMABLE
 from starpo_plugin.play import Narrator, final_observation, play_yardstick
 from starpo_plugin.trajectory import Turn
 from text_envs.agents import Score
@@ -78,6 +80,26 @@ def test_help_of_train_has_every_field_with_its_docstring(helps):
     for name in (f.name for f in fields(TrainConfig)):
         assert f"--{name.replace('_', '-')} " in told.replace(",", " ")
         assert options.field_notes()[name].help in told
+
+
+def test_what_a_run_can_go_on_with_is_in_the_help(helps):
+    told = helps["train"][: helps["train"].index("run options")]
+    named = set(re.findall(r"--[a-z]+(?:-[a-z]+)*", told))
+    expected = {"--" + name.replace("_", "-") for name in RESUMABLE}
+    assert named - {"--help", "--preset", "--resume"} == expected
+
+
+@pytest.mark.parametrize("name", ["train", "warmup", "eval", "play", "estimate"])
+def test_a_wide_terminal_shows_an_options_help_in_a_line(name, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "900")
+    assert starpo(name, "--help") == 0
+    lines = capsys.readouterr().out.splitlines()
+    kinds = {"train": options.Train, "warmup": options.Warmup, "eval": options.Eval}
+    kind = {**kinds, "play": options.Play, "estimate": Estimate}[name]
+    notes = {k: v for base in kind.__mro__[:-1] for k, v in options.docstrings(base).items()}
+    assert notes.keys() == {f.name for f in fields(kind)}
+    for _, text in notes.values():
+        assert any(text in line for line in lines), text
 
 
 def test_every_command_explains_itself_and_the_examples_are_true(helps):
