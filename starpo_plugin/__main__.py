@@ -185,6 +185,7 @@ def eval_command(argv: Sequence[str]) -> int:
         if not command.where:
             raise ValueError("eval needs CHECKPOINT_OR_RUN (or --server URL --server-model NAME)")
     config.check()
+    _check_seed(command.seed)
     _hush()
     if command.server is not None:
         return _eval_served(command, config)
@@ -220,10 +221,10 @@ def _eval_served(command: options.Eval, config: TrainConfig) -> int:
         )
     first = EVAL_SEED if command.seed is None else command.seed
     player, file = open_player(command, config)
-    measured = yardsticks(config, first)
     console = _console()
     seeds = range(first, first + config.eval_episodes)
     try:
+        measured = yardsticks(config, first)
         with ConsoleWatcher(console) as watcher:
             watcher.stage("evaluation", len(seeds), sum(s in file.episodes for s in seeds))
             played = player.run(seeds, watcher.step)
@@ -243,6 +244,7 @@ def play_command(argv: Sequence[str]) -> int:
     if command.agent == "model" and not command.where:
         raise ValueError("play needs CHECKPOINT_OR_RUN (or --agent random, or --agent oracle)")
     config.check()
+    _check_seed(command.seed)
     if command.video is not None:
         check_video(command.video)  # before a long episode, not after it
     console = _console()
@@ -360,6 +362,11 @@ def _located(
     elif config.env_args != known.env_args:
         config = replace(config, curriculum=())  # its last stage would be over what was asked for
     return parsed, config
+
+
+def _check_seed(seed: int | None) -> None:
+    if seed is not None and seed < 0:
+        raise ValueError(f"--seed {seed} must be at least 0")
 
 
 def _meant(given: str, known: Iterable[str]) -> str:

@@ -32,7 +32,7 @@ FUNCTIONS = {
 LEAST = {
     0: (
         *("save_rollouts", "save_tokens", "mi_every", "lora_rank", "context_turns", "slots"),
-        *("env_threads", "warmup_updates", "warmup_moves"),
+        *("env_threads", "warmup_updates", "warmup_moves", "seed"),
     ),
     1: (
         *("iterations", "groups", "members", "max_turns", "max_actions", "mini_batch", "keep"),

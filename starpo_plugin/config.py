@@ -382,7 +382,8 @@ def from_dict(saved: dict[str, Any]) -> TrainConfig:
     """
     unknown = sorted(set(saved) - {f.name for f in fields(TrainConfig)})
     if unknown:
-        raise ValueError(f"the saved config has fields that this version does not know: {unknown}")
+        names = ", ".join(unknown[:5]) + (", ..." if unknown[5:] else "")
+        raise ValueError(f"the saved config has fields that this version does not know: {names}")
     restored: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in saved.items()}
     return TrainConfig(**restored)
 

@@ -98,10 +98,9 @@ class RunFolder:
     def config(self) -> TrainConfig:
         """Config that the run was begun with. Raises ``ValueError`` where there is none."""
         try:
-            saved = json.loads((self.path / "config.json").read_text())
-        except (OSError, ValueError) as error:
+            return from_dict(dict(json.loads((self.path / "config.json").read_text())))
+        except (OSError, ValueError, TypeError) as error:
             raise ValueError(f"{self.path} is not a run folder: {error}") from error
-        return from_dict(saved)
 
     def forget_after(self, iteration: int) -> None:
         """Drop lines later than ``iteration``: the resumed run writes them again."""

@@ -132,9 +132,11 @@ def _iterate(
         if data is None:
             metrics |= stage_metrics(config, stage, played)
         if config.mi_every and iteration % config.mi_every == 0:
-            metrics |= mutual_information.measure(
-                played, run.learner, config, iteration, run.tokens.pad_id
-            )
+            size = f"mutual information of {config.mi_samples} thoughts"
+            with memory_for("update", run.policy, config, size):
+                metrics |= mutual_information.measure(
+                    played, run.learner, config, iteration, run.tokens.pad_id
+                )
         measured = time.perf_counter()
         kept, scale = select(played, config)
         metrics["kept_groups"] = float(len({t.group for t in kept}))
@@ -165,7 +167,9 @@ def _iterate(
             folder.rollouts(iteration, played, _origin(config, iteration, run.tokens))
         if last or iteration % config.eval_every == 0:
             if kept and config.save_tokens:
-                shown = token_figures(run.learner, kept, run.tokens, config.save_tokens)
+                size = f"figures of the tokens of {config.save_tokens} episodes"
+                with memory_for("update", run.policy, config, size):
+                    shown = token_figures(run.learner, kept, run.tokens, config.save_tokens)
                 if folder.writes:
                     token_file.write(folder.tokens(iteration), iteration, shown)
             _evaluate(evaluator, folder, processes, iteration, f"iteration {iteration}", watcher)

@@ -24,6 +24,7 @@ from starpo_plugin.presets import PRESETS, preset
         ("clip_low", -1.0, "clip_low=-1.0 must be from 0 to 1"),
         ("clip_high", -0.1, "clip_high=-0.1 must be at least 0"),
         ("dual_clip", 0.5, "dual_clip=0.5 must be above 1"),
+        ("seed", -1, "seed=-1 must be at least 0"),
         ("max_tokens", 0, "max_tokens=0 must be at least 1"),
         ("tiny_hidden", 0, "tiny_hidden=0 must be at least 1"),
         ("tiny_layers", 0, "tiny_layers=0 must be at least 1"),

@@ -138,6 +138,8 @@ def test_a_preset_only_sets_defaults():
         (["eval", "./no/such/model"], ["./no/such/model", "no such folder"]),
         (["play"], ["CHECKPOINT_OR_RUN", "--agent oracle"]),
         (["play", "--agent", "oracle", "--video", "x.avi"], ["x.avi", ".mp4 or .gif"]),
+        (["play", "--agent", "oracle", "--seed", "-1"], ["--seed -1", "at least 0"]),
+        (["eval", "x", "--seed", "-5"], ["--seed -5", "at least 0"]),
         (["report", "no/such/run"], ["no/such/run", "not a run folder"]),
     ],
 )
@@ -367,6 +369,8 @@ def test_locate_knows_runs_checkpoints_and_models(run, tmp_path):
     assert locate(str(last)).env == "TextFrozenLake-v0"
     assert locate(str(last)).model == str(last)
     assert locate("some/model") == TrainConfig(model="some/model")
+    (tmp_path / "config.json").write_text('{"model_type": "qwen3"}')  # of older tokenizers
+    assert locate(str(tmp_path)) == TrainConfig(model=str(tmp_path))
     (tmp_path / "config.json").write_text((run / "config.json").read_text())
     with pytest.raises(ValueError, match="no checkpoint yet"):
         locate(str(tmp_path))

@@ -320,10 +320,14 @@ def test_a_report_is_replaced_and_can_go_elsewhere(tmp_path):
 def test_what_is_no_run_is_refused_by_name(tmp_path):
     with pytest.raises(ValueError, match=f"{tmp_path} is not a run folder"):
         write_report(tmp_path)
-    a_run(tmp_path)
-    (tmp_path / "evals.jsonl").write_text("not json\n{}\n")
+    for content in ("[1]", '{"model_type": "qwen3"}', "{", '{"envs": 3, "a": 1}'):
+        (tmp_path / "config.json").write_text(content)
+        with pytest.raises(ValueError, match=f"{tmp_path} is not a run folder"):
+            write_report(tmp_path)
+    folder = a_run(tmp_path / "run")
+    (folder.path / "evals.jsonl").write_text("not json\n{}\n")
     with pytest.raises(ValueError, match=r"evals\.jsonl, line 1"):
-        write_report(tmp_path)
+        write_report(folder.path)
 
 
 def test_an_offline_run_counts_what_it_was_given(tmp_path):
