@@ -225,6 +225,12 @@ def test_episodes_of_other_settings_are_not_mixed(full):
         play("http://127.0.0.1:9", full, hotter)
 
 
+@pytest.mark.parametrize("changes", [{"context_turns": 1}, {"curriculum": ("size=4",)}])
+def test_all_that_changes_episodes_is_a_setting(full, changes):
+    with pytest.raises(ValueError, match=f"episodes of other settings, {next(iter(changes))}="):
+        play("http://127.0.0.1:9", full, replace(LAKE, **changes))
+
+
 def test_a_free_name(tmp_path):
     path = tmp_path / "a.jsonl"
     for name in ("a.jsonl", "a-2.jsonl", "a-3.jsonl"):
