@@ -125,8 +125,8 @@ def train_command(argv: Sequence[str]) -> int:
     except OutOfMemory as error:
         return _fail(f"{error}; {way_on_smaller(config, error)}", 1)
     except (KeyboardInterrupt, OSError, CheckpointError, TooManyBadUpdates) as error:
-        if isinstance(error, KeyboardInterrupt):
-            return _fail(f"stopped; {way_on(config)}", 130)
+        if isinstance(error, KeyboardInterrupt):  # which each process gets
+            return _fail(f"stopped; {way_on(config)}", 130) if folder.writes else 130
         return _fail(f"{error}; {way_on(config, isinstance(error, TooManyBadUpdates))}", 1)
 
 

@@ -260,6 +260,11 @@ def load_model(name_or_path: str, dtype: torch.dtype = torch.float32) -> tuple[A
             f"model {name_or_path!r} can't be loaded: there is no such folder; give 'tiny', the"
             " folder of a saved model, or the hub name of a causal language model"
         )
+    if saved := sorted(Path(name_or_path).glob("checkpoints/[0-9]*")):
+        raise ValueError(
+            f"model {name_or_path!r} is the folder of a run: give one of its checkpoints, as"
+            f" {saved[-1]}"
+        )
     from transformers import AutoModelForCausalLM, AutoTokenizer  # seconds to import, needed here
 
     try:

@@ -207,6 +207,13 @@ def test_a_run_that_is_there_is_not_begun_again(run, capsys):
     assert f"--resume {run}" in capsys.readouterr().err
 
 
+def test_a_run_is_not_a_model(run, tmp_path, capsys):
+    assert starpo("train", *TINY, "--model", run, "--run", tmp_path / "r") == 2
+    assert (
+        f"is the folder of a run: give one of its checkpoints, as {run}" in capsys.readouterr().err
+    )
+
+
 def test_resume_refuses_other_settings_and_names_them(run, capsys):
     assert starpo("train", "--resume", run, "--actor-lr", 1, "--preset", "starpo_s") == 2
     error = capsys.readouterr().err
