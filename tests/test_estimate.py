@@ -12,7 +12,8 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, LlamaConfig, Qwen2Config, Qwen3Config
 
-from starpo_plugin.__main__ import _train_options, main
+from starpo_plugin.__main__ import main
+from starpo_plugin.defaults import train_options
 from starpo_plugin.estimate import CARDS, estimate, fits, peak, smaller
 from starpo_plugin.lora import POLICY, Adapters, LoraShape
 from starpo_plugin.presets import preset
@@ -197,7 +198,7 @@ def test_the_page_on_hardware_is_what_the_estimate_says():
     hardware = benchmark("hardware")
     page = hardware.PAGE.read_text()
     assert page == hardware.filled(page), "python benchmarks/hardware.py writes it anew"
-    assert _train_options(hardware.FLAGS.split()) == (hardware.LEAN, False)
+    assert train_options(hardware.FLAGS.split()) == (hardware.LEAN, False)
 
 
 def test_the_page_and_picture_of_memory_are_of_the_numbers():
