@@ -6,7 +6,6 @@ Writes ``benchmarks/echo_trap.md`` and its picture. Runs that are complete in th
 again, and one that was broken off goes on from its last checkpoint.
 """
 
-import argparse
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -18,7 +17,7 @@ from statistics import fmean
 from typing import Any
 
 from curves import stacked, standalone
-from seeds import HERE, Options, interval, scale, shown, starpo, successes, trained
+from seeds import HERE, Options, asked, interval, scale, shown, starpo, successes, trained
 
 from starpo_plugin.charts import Mark, Series, chart
 from starpo_plugin.run_folder import RunFolder
@@ -303,14 +302,9 @@ def page(
 
 def main() -> None:
     """Run what is missing and write the page."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--jobs", type=int, default=1, help="runs at once, a core each")
-    parser.add_argument("--folder", type=Path, default=Path("runs/echo_trap"))
-    parser.add_argument("--quick", action="store_true", help="a few episodes; writes no page")
-    options = parser.parse_args()
+    options = asked(__doc__, "echo_trap")
     size = QUICK if options.quick else FULL
     began = time.perf_counter()
-    options.folder.mkdir(parents=True, exist_ok=True)
     wanted = list(product(ARMS, range(size.seeds)))
     with ThreadPoolExecutor(options.jobs) as pool:
         list(pool.map(lambda seed: imitate(seed, size, options.folder), range(size.seeds)))

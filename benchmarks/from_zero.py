@@ -6,7 +6,6 @@ Writes ``benchmarks/from_zero.md`` and its curves. Runs that are complete in the
 again, and one that was broken off goes on from its last checkpoint.
 """
 
-import argparse
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -17,7 +16,7 @@ from pathlib import Path
 from statistics import fmean
 
 from curves import stacked, standalone
-from seeds import HERE, Options, averaged, interval, levels, scale, shown, successes, trained
+from seeds import HERE, Options, asked, averaged, interval, levels, scale, shown, successes, trained
 
 from starpo_plugin.charts import chart
 from starpo_plugin.run_folder import RunFolder
@@ -213,14 +212,9 @@ def picture(runs: Mapping[str, Sequence[RunFolder]]) -> str:
 
 def main() -> None:
     """Run what is missing and write the page."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--jobs", type=int, default=1, help="runs at once, a core each")
-    parser.add_argument("--folder", type=Path, default=Path("runs/from_zero"))
-    parser.add_argument("--quick", action="store_true", help="a few episodes; writes no page")
-    options = parser.parse_args()
+    options = asked(__doc__, "from_zero")
     size = QUICK if options.quick else FULL
     began = time.perf_counter()
-    options.folder.mkdir(parents=True, exist_ok=True)
     wanted = list(product(GAMES, range(size.seeds)))
     runs: dict[str, list[RunFolder]] = {name: [] for name in GAMES}
     with ThreadPoolExecutor(options.jobs) as pool:

@@ -6,7 +6,6 @@ Writes ``benchmarks/learning.md`` and the curves beside it. Runs that are comple
 not run again, and one that was broken off goes on from its last checkpoint.
 """
 
-import argparse
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -16,7 +15,7 @@ from itertools import product
 from pathlib import Path
 
 from curves import standalone
-from seeds import Options, averaged, interval, levels, scale, starpo, successes, trained
+from seeds import Options, asked, averaged, interval, levels, scale, starpo, successes, trained
 
 from starpo_plugin.charts import chart
 from starpo_plugin.run_folder import RunFolder
@@ -181,14 +180,9 @@ def preamble(size: Size, seconds: float) -> str:
 
 def main() -> None:
     """Run what is missing and write the page."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--jobs", type=int, default=2, help="runs at once, a core each")
-    parser.add_argument("--folder", type=Path, default=Path("runs/learning"))
-    parser.add_argument("--quick", action="store_true", help="a few episodes; writes no page")
-    options = parser.parse_args()
+    options = asked(__doc__, "learning", jobs=2)
     size = QUICK if options.quick else FULL
     began = time.perf_counter()
-    options.folder.mkdir(parents=True, exist_ok=True)
     seeds = range(size.seeds)
     with ThreadPoolExecutor(options.jobs) as pool:
         starts = [

@@ -1,5 +1,6 @@
 """Training runs on several seeds: those that are missing are run, a core each; means, curves."""
 
+import argparse
 import json
 import math
 import os
@@ -23,6 +24,17 @@ STOPPED = 3
 
 Options = Mapping[str, str | tuple[str, ...]]
 """Of a command line: name -> its value, several, or none."""
+
+
+def asked(about: str | None, name: str, jobs: int = 1) -> argparse.Namespace:
+    """Read a benchmark's command line: how many jobs, which folder (made if need be), how quick."""
+    parser = argparse.ArgumentParser(description=about)
+    parser.add_argument("--jobs", type=int, default=jobs, help="runs at once, a core each")
+    parser.add_argument("--folder", type=Path, default=Path("runs") / name)
+    parser.add_argument("--quick", action="store_true", help="a few episodes; writes no page")
+    options = parser.parse_args()
+    options.folder.mkdir(parents=True, exist_ok=True)
+    return options
 
 
 def words(options: Options) -> list[str]:

@@ -5,12 +5,11 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import fields, replace
-from difflib import get_close_matches
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 import tyro
 from rich.console import Console
@@ -18,19 +17,16 @@ from rich.console import Console
 from starpo_plugin import options
 from starpo_plugin.config import TrainConfig, parse_args, to_dict
 from starpo_plugin.console import ConsoleWatcher, score_table
+from starpo_plugin.defaults import located, meant, train_options
 from starpo_plugin.estimate_command import estimate_command
 from starpo_plugin.generalisation import environment_table, rows, run_rows, widened
-from starpo_plugin.locate import NOTE, locate
+from starpo_plugin.locate import NOTE
 from starpo_plugin.messages import announce, way_on, way_on_early, way_on_smaller
-from starpo_plugin.mixing import every_spec, specs, without_environment
-from starpo_plugin.out_of_memory import RESUMABLE, OutOfMemory
+from starpo_plugin.mixing import every_spec, specs
+from starpo_plugin.out_of_memory import OutOfMemory
 from starpo_plugin.play import Narrator, check_video, play_model, play_yardstick, record
-from starpo_plugin.presets import PRESETS, preset
 from starpo_plugin.run_folder import RunFolder, score_dict
-from starpo_plugin.trajectory_file import find, read_origin
 from text_envs.agents import Score
-
-Located = TypeVar("Located", options.Eval, options.Play)
 
 if TYPE_CHECKING:
     from starpo_plugin.policy import Policy
@@ -77,7 +73,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(HELP, end="")
         return 0
     if name not in COMMANDS:
-        return _fail(f"there is no command {name!r}{_meant(name, COMMANDS)}", 2)
+        return _fail(f"there is no command {name!r}{meant(name, COMMANDS)}", 2)
     try:
         return COMMANDS[name](rest)
     except SystemExit as stop:  # tyro has said what is wrong, or has helped
@@ -98,7 +94,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def train_command(argv: Sequence[str]) -> int:
     """``starpo train``: a run from its first iteration, or from where it was left, to its table."""
-    config, resume = _train_options(argv)
+    config, resume = train_options(argv)
     config.check()
     for spec in every_spec(config):
         for arguments in (config.train_args, config.eval_args):  # before anything is written
@@ -106,30 +102,34 @@ def train_command(argv: Sequence[str]) -> int:
     _hush()
     from accelerate import PartialState
 
-    from starpo_plugin.checkpoint import CheckpointError
+    from starpo_plugin.checkpoint import CheckpointError, UnreadableCheckpoint
     from starpo_plugin.evaluate import device_of
-    from starpo_plugin.report import score_rows, write_report
     from starpo_plugin.train import train
     from starpo_plugin.update import TooManyBadUpdates
 
     processes = PartialState(cpu=device_of(config).type == "cpu")
     folder = RunFolder(config.run, processes.is_main_process)
     console = Console(highlight=False, quiet=not folder.writes)
-    if resume:
-        folder.write_config(config)  # it may be told to go on for longer
-    announce(console, config, processes.num_processes)
     try:
+        announce(console, config, processes.num_processes)
         with ConsoleWatcher(console) as watcher:
             last = train(config, watcher, resume)
+        processes.destroy_process_group()
+        return _conclude(console, config, folder, last) if folder.writes else 0
+    except UnreadableCheckpoint as error:
+        return _fail(str(error), 1)
     except OutOfMemory as error:
         return _fail(f"{error}; {way_on_smaller(config, error)}", 1)
     except (KeyboardInterrupt, OSError, CheckpointError, TooManyBadUpdates) as error:
-        if isinstance(error, KeyboardInterrupt):
-            return _fail(f"stopped; {way_on(config)}", 130)
+        if isinstance(error, KeyboardInterrupt):  # which each process gets
+            return _fail(f"stopped; {way_on(config)}", 130) if folder.writes else 130
         return _fail(f"{error}; {way_on(config, isinstance(error, TooManyBadUpdates))}", 1)
-    processes.destroy_process_group()
-    if not folder.writes:
-        return 0
+
+
+def _conclude(console: Console, config: TrainConfig, folder: RunFolder, last: Path) -> int:
+    """Write the report of a run that is over, and tell how it went and where things are."""
+    from starpo_plugin.report import score_rows, write_report
+
     report = write_report(folder.path)
     console.print(score_table(score_rows(folder), _title(config)))
     if config.envs:
@@ -172,7 +172,7 @@ def eval_command(argv: Sequence[str]) -> int:
     """``starpo eval``: one model's success beside the yardsticks."""
     names = (*options.PLAYING, "eval_episodes", "eval_temperature")
     renamed = {"eval_episodes": "episodes", "eval_temperature": "temperature"}
-    command, config = _located(options.Eval, argv, "starpo eval", names, renamed)
+    command, config = located(options.Eval, argv, "starpo eval", names, renamed)
     if command.server is None:
         given = [f.name for f in fields(options.Serving) if getattr(command, f.name) != f.default]
         if given:
@@ -181,6 +181,7 @@ def eval_command(argv: Sequence[str]) -> int:
         if not command.where:
             raise ValueError("eval needs CHECKPOINT_OR_RUN (or --server URL --server-model NAME)")
     config.check()
+    _check_seed(command.seed)
     _hush()
     if command.server is not None:
         return _eval_served(command, config)
@@ -216,10 +217,10 @@ def _eval_served(command: options.Eval, config: TrainConfig) -> int:
         )
     first = EVAL_SEED if command.seed is None else command.seed
     player, file = open_player(command, config)
-    measured = yardsticks(config, first)
     console = _console()
     seeds = range(first, first + config.eval_episodes)
     try:
+        measured = yardsticks(config, first)
         with ConsoleWatcher(console) as watcher:
             watcher.stage("evaluation", len(seeds), sum(s in file.episodes for s in seeds))
             played = player.run(seeds, watcher.step)
@@ -235,10 +236,11 @@ def play_command(argv: Sequence[str]) -> int:
     """``starpo play``: one episode, told as it is played."""
     renamed = {"eval_temperature": "temperature"}
     names = (*options.PLAYING, "eval_temperature")
-    command, config = _located(options.Play, argv, "starpo play", names, renamed)
+    command, config = located(options.Play, argv, "starpo play", names, renamed)
     if command.agent == "model" and not command.where:
         raise ValueError("play needs CHECKPOINT_OR_RUN (or --agent random, or --agent oracle)")
     config.check()
+    _check_seed(command.seed)
     if command.video is not None:
         check_video(command.video)  # before a long episode, not after it
     console = _console()
@@ -288,82 +290,12 @@ COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
 }
 
 
-# --- options ---
-
-
-def _train_options(argv: Sequence[str]) -> tuple[TrainConfig, bool]:
-    """Read the options of ``train``: the config, and whether a run is to go on."""
-    begin, _ = tyro.cli(
-        options.Beginning, args=list(argv), return_unknown_args=True, add_help=False
-    )
-    names = [f.name for f in fields(TrainConfig)]
-    if begin.resume is None:
-        chosen = begin.preset or "starpo_s"
-        if chosen not in PRESETS:
-            choices = ", ".join(PRESETS)
-            meant = _meant(chosen, PRESETS)
-            raise ValueError(f"preset {chosen!r} is not one of {choices}{meant}")
-        return _begun_with(argv, preset(chosen), names), False
-    folder = RunFolder(begin.resume)
-    saved = replace(folder.config(), run=begin.resume)
-    _, config = options.parse(options.Train, argv, "starpo train", saved, names)
-    changed = [n for n in names if getattr(config, n) != getattr(saved, n) and n not in RESUMABLE]
-    if begin.preset is not None:
-        changed.insert(0, "preset")
-    if changed:
-        flags = ", ".join("--" + name.replace("_", "-") for name in changed)
-        raise ValueError(
-            f"--resume goes on as the run was configured, so {flags} can't be given with it"
-            " (only --iterations and what changes memory and speed can); for other settings begin a"
-            " new run with --model"
-        )
-    if config.iterations < saved.iterations:
-        raise ValueError(
-            f"--iterations {config.iterations} is less than the {saved.iterations} that the run was"
-            " begun with: a run can only be made longer"
-        )
-    return config, True
-
-
-def _begun_with(argv: Sequence[str], start: TrainConfig, names: Sequence[str]) -> TrainConfig:
-    """Read the options of a new run; what stored trajectories were made with is its default."""
-    _, config = options.parse(options.Train, argv, "starpo train", start, names)
-    if not config.from_data:
-        return config
-    made = read_origin(find(config.from_data[0])[0]).config
-    known = replace(start, **{n: made[n] for n in options.SAMPLED if n in made})
-    _, config = options.parse(options.Train, argv, "starpo train", known, names)
-    if config.env != known.env:
-        known = without_environment(known)
-        _, config = options.parse(options.Train, argv, "starpo train", known, names)
-    return config
-
-
-def _located(
-    command: type[Located],
-    argv: Sequence[str],
-    prog: str,
-    names: Sequence[str],
-    renamed: Mapping[str, str],
-) -> tuple[Located, TrainConfig]:
-    """Read a command line whose defaults are what the model that it names was trained with."""
-    first, _ = options.parse(command, argv, prog, TrainConfig(), names, renamed)
-    known = locate(first.where) if first.where else TrainConfig()
-    parsed, config = options.parse(command, argv, prog, known, names, renamed)
-    if config.env != known.env:
-        known = without_environment(known)
-        parsed, config = options.parse(command, argv, prog, known, names, renamed)
-    elif config.env_args != known.env_args:
-        config = replace(config, curriculum=())  # its last stage would be over what was asked for
-    return parsed, config
-
-
-def _meant(given: str, known: Iterable[str]) -> str:
-    close = get_close_matches(given, known, n=1)
-    return f"; did you mean {close[0]!r}?" if close else f"; there are {', '.join(known)}"
-
-
 # --- what is said ---
+
+
+def _check_seed(seed: int | None) -> None:
+    if seed is not None and seed < 0:
+        raise ValueError(f"--seed {seed} must be at least 0")
 
 
 def _console() -> Console:
@@ -401,13 +333,19 @@ def _print_scores(
 
 
 def _write_model(policy: "Policy", config: TrainConfig, out: Path) -> None:
-    """Write a model and the config that made it, whole or not at all."""
+    """Write a model and the config that made it, whole or not at all. Raises ``OSError``."""
+    from safetensors import SafetensorError
+
     draft = out.with_name(f".new-{out.name}")
     shutil.rmtree(draft, ignore_errors=True)
-    draft.mkdir(parents=True)
-    policy.save(draft)
-    (draft / NOTE).write_text(json.dumps(to_dict(config), indent=2) + "\n")
-    draft.rename(out)
+    try:
+        draft.mkdir(parents=True)
+        policy.save(draft)
+        (draft / NOTE).write_text(json.dumps(to_dict(config), indent=2) + "\n")
+        draft.rename(out)
+    except (OSError, SafetensorError) as error:
+        shutil.rmtree(draft, ignore_errors=True)
+        raise OSError(f"model {out} can't be written ({error})") from error
 
 
 if __name__ == "__main__":

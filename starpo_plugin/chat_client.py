@@ -296,8 +296,9 @@ def _certificates() -> ssl.SSLContext:
 def read_reply(content: bytes, server: str) -> ChatReply:
     """Read the body of a successful answer. Raises ``ServerError`` that says what came instead.
 
-    Only ``content`` is what the model said: reasoning that the server cut off is kept beside it. A
-    reply without content is an empty one where the model wrote only reasoning, or was cut off.
+    Only ``content`` is what the model said: reasoning that the server cut off is kept beside it.
+    Content that is null is an empty reply where there is reasoning, or the server says why the
+    reply ended: SGLang answers so where a model ended its turn at once.
     """
 
     def wrong(what: str) -> ServerError:
@@ -318,7 +319,7 @@ def read_reply(content: bytes, server: str) -> ChatReply:
     text, finish = message.get("content"), choice.get("finish_reason")
     thoughts = (message.get(name) for name in ("reasoning_content", "reasoning"))
     reasoning = next((t for t in thoughts if isinstance(t, str) and t), "")
-    if text is None and (reasoning or finish == "length"):
+    if text is None and (reasoning or isinstance(finish, str)):
         text = ""
     if not isinstance(text, str):
         kind = "null" if text is None else f"a {type(text).__name__}"
@@ -340,7 +341,7 @@ def seconds_to_wait(retry_after: str, now: datetime) -> float:
     except ValueError:
         try:
             until = parsedate_to_datetime(retry_after)
-        except ValueError:
+        except (ValueError, OverflowError):
             return 0.0
         seconds = (until.replace(tzinfo=until.tzinfo or UTC) - now).total_seconds()
     return seconds if seconds > 0 else 0.0

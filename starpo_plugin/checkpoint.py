@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from hashlib import blake2b
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import torch
@@ -27,10 +28,19 @@ from starpo_plugin.policy import Policy
 from starpo_plugin.processes import Processes, plain, shard_state
 
 VERSION = 1
+_DAMAGE = (
+    *(OSError, ValueError, KeyError, TypeError, RuntimeError),
+    *(EOFError, UnpicklingError, SafetensorError),
+)
+"""What the readers of JSON, pickles and weights raise for files that are not what was written."""
 
 
 class CheckpointError(RuntimeError):
     """A checkpoint can't be written or read; the message says which, why and what is left."""
+
+
+class UnreadableCheckpoint(CheckpointError):
+    """A checkpoint is damaged, or of another version: going on from it fails each time."""
 
 
 def checkpoints(folder: Path) -> list[tuple[int, Path]]:
@@ -92,28 +102,37 @@ def save_base(folder: Path, policy: Policy, processes: Processes | None = None) 
     return final
 
 
-def load_state(path: Path, optimizer: torch.optim.Optimizer) -> dict[str, int]:
-    """Restore the optimiser from a checkpoint and return its counters."""
-    state = read_state(path)
+@contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """Turn what damaged files raise while this is open into ``UnreadableCheckpoint``."""
     try:
+        yield
+    except UnreadableCheckpoint:
+        raise
+    except _DAMAGE as error:
+        why = f"{type(error).__name__}: {(str(error).splitlines() or ['no reason given'])[0]:.200}"
+        before = [p for n, p in checkpoints(path.parent) if n < int(path.name)]
+        remedy = "put a copy of it back"
+        if before:
+            remedy += f", or move it elsewhere: --resume then goes on from {before[-1]}"
+        raise UnreadableCheckpoint(f"checkpoint {path} can't be read ({why}): {remedy}") from error
+
+
+def load_state(path: Path, optimizer: torch.optim.Optimizer) -> dict[str, int]:
+    """Restore the optimiser from a checkpoint and return its counters.
+
+    Raises ``UnreadableCheckpoint`` for damaged files and another version.
+    """
+    with reading(path):
+        state = dict(json.loads((path / "state.json").read_text()))
+        if (version := state.get("version")) != VERSION:
+            raise UnreadableCheckpoint(
+                f"checkpoint {path} has version {version}, this trainer reads {VERSION}: go on"
+                " with the text-envs that wrote it"
+            )
         saved = torch.load(path / "optimizer.pt", map_location="cpu", weights_only=True)
         optimizer.load_state_dict(saved)
-        shard_state(optimizer)
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
-        raise CheckpointError(f"optimiser of checkpoint {path} can't be read: {error}") from error
-    return state
-
-
-def read_state(path: Path) -> dict[str, int]:
-    """Counters of a checkpoint. Raises ``CheckpointError`` for another version."""
-    try:
-        state = json.loads((path / "state.json").read_text())
-    except (OSError, ValueError) as error:
-        raise CheckpointError(f"{path} is not a checkpoint of this trainer: {error}") from error
-    if state.get("version") != VERSION:
-        raise CheckpointError(
-            f"checkpoint {path} has version {state.get('version')}, this trainer reads {VERSION}"
-        )
+    shard_state(optimizer)
     return state
 
 

@@ -1,6 +1,7 @@
-"""Options one by one: known names, and numbers that are not too small."""
+"""Options one by one: known names, and numbers that can work."""
 
-from dataclasses import fields
+import math
+from dataclasses import asdict, fields
 from typing import Any, Literal, get_args, get_origin
 
 from starpo_plugin.advantages import ADVANTAGES
@@ -31,8 +32,8 @@ FUNCTIONS = {
 LEAST = {
     0: (
         *("save_rollouts", "save_tokens", "mi_every", "lora_rank", "context_turns", "slots"),
-        *("env_threads", "warmup_updates", "warmup_moves", "eval_temperature"),
-        *("actor_lr", "critic_lr", "warmup_lr", "kl_coef", "value_coef", "clip_low", "clip_high"),
+        *("env_threads", "warmup_updates", "warmup_moves", "seed", "eval_temperature"),
+        *("actor_lr", "critic_lr", "warmup_lr", "kl_coef", "value_coef", "clip_high"),
     ),
     1: (
         *("iterations", "groups", "members", "max_turns", "max_actions", "mini_batch", "keep"),
@@ -42,12 +43,14 @@ LEAST = {
     ),
     2: ("mi_samples",),
 }
-SHARES = ("gamma", "lam", "gamma_turn", "lam_turn", "gamma_token", "lam_token")
+"""Options by the least that each may be."""
+SHARES = ("gamma", "lam", "gamma_turn", "lam_turn", "gamma_token", "lam_token", "clip_low")
 """Options from 0 to 1."""
 ABOVE = {
     "temperature": (0, "it divides the logits"),
     "grad_clip": (0, "gradients are scaled down to that norm; a large one leaves them alone"),
     "value_clip": (0, "a value could not move; a large one lets it"),
+    "lora_alpha": (0, "it scales the adapter"),
     "dual_clip": (1, "else nothing is learnt where the advantage is negative; None turns it off"),
 }
 """Options that must be above a number (or None), and why."""
@@ -60,18 +63,23 @@ def check(config: TrainConfig) -> None:
             raise ValueError(f"{name}={value!r} is not one of {', '.join(known)}")
     for name, known in FUNCTIONS.items():
         choose(name, getattr(config, name), known)
-    for least, names in LEAST.items():
-        for name in names:
-            if not (value := getattr(config, name)) >= least:  # so that NaN is refused
-                raise ValueError(f"{name}={value} must be at least {least}")
-    for name, (bound, why) in ABOVE.items():
-        value = getattr(config, name)
-        if value is not None and not value > bound:
-            raise ValueError(f"{name}={value} must be above {bound}: {why}")
-    shares = (*SHARES, "filter_value") if config.filter in FILTERS else SHARES
-    for name in shares:
-        if not 0 <= (value := getattr(config, name)) <= 1:
-            raise ValueError(f"{name}={value} must be a share, from 0 to 1")
+    _numbers(config)
     config.protocol()
     Compute.of(config)
     refuse_contradictions(config)
+
+
+def _numbers(config: TrainConfig) -> None:
+    for name, value in asdict(config).items():
+        if isinstance(value, float) and math.isnan(value):
+            raise ValueError(f"{name}={value} is not a number")
+    for least, names in LEAST.items():
+        for name in names:
+            if (value := getattr(config, name)) < least:
+                raise ValueError(f"{name}={value} must be at least {least}")
+    for name, (bound, why) in ABOVE.items():
+        if (value := getattr(config, name)) is not None and value <= bound:
+            raise ValueError(f"{name}={value} must be above {bound}: {why}")
+    for name in (*SHARES, "filter_value") if config.filter in FILTERS else SHARES:
+        if not 0 <= (value := getattr(config, name)) <= 1:
+            raise ValueError(f"{name}={value} must be from 0 to 1")

@@ -377,7 +377,7 @@ def parse_args(pairs: tuple[str, ...]) -> dict[str, Any]:
             raise ValueError(f"{pair!r} is not of the form name=value")
         try:
             parsed[name] = ast.literal_eval(value)
-        except (ValueError, SyntaxError):
+        except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):  # {[]: 1}, ((((
             parsed[name] = value
     return parsed
 
@@ -388,7 +388,8 @@ def from_dict(saved: dict[str, Any]) -> TrainConfig:
     """
     unknown = sorted(set(saved) - {f.name for f in fields(TrainConfig)})
     if unknown:
-        raise ValueError(f"the saved config has fields that this version does not know: {unknown}")
+        names = ", ".join(unknown[:5]) + (", ..." if unknown[5:] else "")
+        raise ValueError(f"the saved config has fields that this version does not know: {names}")
     restored: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in saved.items()}
     return TrainConfig(**restored)
 

@@ -172,8 +172,6 @@ def _diagnostics(config: "TrainConfig") -> None:
 
 def _lora(config: "TrainConfig") -> None:
     """What speaks of an adapter needs one."""
-    if config.lora_alpha <= 0:
-        raise ValueError(f"lora_alpha={config.lora_alpha} must be above 0: it scales the adapter")
     asked = {"critic": config.critic == "lora", "lora_targets": bool(config.lora_targets)}
     for name in (n for n, is_asked in asked.items() if is_asked and config.lora_rank == 0):
         raise ValueError(

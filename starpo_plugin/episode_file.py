@@ -70,7 +70,6 @@ class EpisodeFile:
         content = self.path.read_bytes()
         whole = content.rfind(b"\n") + 1
         written = content[:whole].split(b"\n")[:-1]
-        written = content[:whole].split(b"\n")[:-1]
         lines = [self._parse(number, line) for number, line in enumerate(written, 1)]
         self._check(lines[0] if lines else None, first)
         episodes: dict[int, Trajectory] = {}

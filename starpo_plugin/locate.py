@@ -22,7 +22,7 @@ def locate(text: str) -> TrainConfig:
         ValueError: a run that has no checkpoint yet.
     """
     path = Path(text)
-    if (path / "config.json").exists() and not (path / "tokenizer_config.json").exists():
+    if (path / "config.json").exists() and not _is_model(path):
         config = RunFolder(path).config()
         return replace(config, run=text, model=str(last_checkpoint(path)))
     if path.resolve().parent.name == "checkpoints" and (path / "state.json").exists():
@@ -30,6 +30,12 @@ def locate(text: str) -> TrainConfig:
     if (path / NOTE).exists():
         return replace(from_dict(json.loads((path / NOTE).read_text())), model=text)
     return TrainConfig(model=text)
+
+
+def _is_model(path: Path) -> bool:
+    """Whether a folder's config.json is a model's, as opposed to a run's."""
+    said = (path / "config.json").read_text(encoding="utf-8", errors="replace")
+    return (path / "tokenizer_config.json").exists() or '"model_type"' in said
 
 
 def last_checkpoint(run: Path) -> Path:

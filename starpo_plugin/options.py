@@ -60,7 +60,7 @@ class Beginning:
     """
     resume: Annotated[str | None, tyro.conf.arg(metavar="RUN")] = None
     """Go on from this run folder's last checkpoint; only --iterations, --micro-batch-tokens,
-    --gradient-checkpointing and --compile may be given besides.
+    --slots, --gradient-checkpointing and --compile may be given besides.
     """
 
 
@@ -173,23 +173,31 @@ class FieldNote(NamedTuple):
 
 
 @cache
-def field_notes() -> dict[str, FieldNote]:
-    """Read the section and docstring of every field of ``TrainConfig`` from its source."""
-    source = inspect.getsource(TrainConfig)
-    headings = {
-        number: found[1]
-        for number, line in enumerate(source.splitlines(), 1)
-        if (found := re.fullmatch(r"    # --- (.+) ---", line))
-    }
-    notes = {}
-    for assigned, said in pairwise(ast.parse(source).body[0].body):  # pyright: ignore[reportAttributeAccessIssue] (a class)
+def docstrings(kind: type) -> dict[str, tuple[int, str]]:
+    """Read from a class's source, for every field, its line and its docstring in one line."""
+    found = {}
+    body = ast.parse(inspect.getsource(kind)).body[0].body  # pyright: ignore[reportAttributeAccessIssue] (a class)
+    for assigned, said in pairwise(body):
         match assigned, said:
             case ast.AnnAssign(target=ast.Name(id=name)), ast.Expr(
                 value=ast.Constant(value=str(text))
             ):
-                section = [n for line, n in headings.items() if line < assigned.lineno][-1]
-                notes[name] = FieldNote(section, " ".join(text.split()))
-    return notes
+                found[name] = (assigned.lineno, " ".join(text.split()))
+    return found
+
+
+@cache
+def field_notes() -> dict[str, FieldNote]:
+    """Read the section and docstring of every field of ``TrainConfig`` from its source."""
+    headings = {
+        number: found[1]
+        for number, line in enumerate(inspect.getsource(TrainConfig).splitlines(), 1)
+        if (found := re.fullmatch(r"    # --- (.+) ---", line))
+    }
+    return {
+        name: FieldNote([title for n, title in headings.items() if n < line][-1], text)
+        for name, (line, text) in docstrings(TrainConfig).items()
+    }
 
 
 def parse(
@@ -225,7 +233,8 @@ def parse(
         for section, options in sections.items()
         for kind in (make_dataclass(section, options),)
     ]
-    whole = make_dataclass(command.__name__, made, bases=(command,), frozen=True)
+    own = _told(command)
+    whole = make_dataclass(command.__name__, [*own, *made], bases=(command,), frozen=True)
     parsed: Any = tyro.cli(whole, args=list(argv), prog=prog, description=inspect.getdoc(command))
     changes = {
         name: getattr(getattr(parsed, section), name)
@@ -233,6 +242,15 @@ def parse(
         for name, *_ in options
     }
     return parsed, replace(config, **changes)
+
+
+def _told(command: type) -> list[tuple[str, Any, Any]]:
+    """Give a command's own fields with their docstrings as help; tyro itself keeps line ends."""
+    notes = {k: v for base in command.__mro__[:-1] for k, v in docstrings(base).items()}
+    return [
+        (f.name, Annotated[f.type, tyro.conf.arg(help=notes[f.name][1])], field(default=f.default))  # pyright: ignore[reportInvalidTypeForm]
+        for f in fields(command)
+    ]
 
 
 def _option(name: str, default: Any, shown: str) -> tuple[str, Any, Any]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
@@ -264,6 +265,11 @@ def load_model(name_or_path: str, dtype: torch.dtype = torch.float32) -> tuple[A
             f"model {name_or_path!r} can't be loaded: there is no such folder; give 'tiny', the"
             " folder of a saved model, or the hub name of a causal language model"
         )
+    if saved := sorted(Path(name_or_path).glob("checkpoints/[0-9]*")):
+        raise ValueError(
+            f"model {name_or_path!r} is the folder of a run: give one of its checkpoints, as"
+            f" {saved[-1]}"
+        )
     from transformers import AutoModelForCausalLM, AutoTokenizer  # seconds to import, needed here
 
     try:
@@ -273,7 +279,7 @@ def load_model(name_or_path: str, dtype: torch.dtype = torch.float32) -> tuple[A
         model = AutoModelForCausalLM.from_pretrained(source, dtype=dtype)
         if adapter:
             model = lora.merged(model, name_or_path)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, SafetensorError) as error:
         raise ValueError(
             f"model {name_or_path!r} can't be loaded: give 'tiny', the folder of a saved model, or"
             f" the hub name of a causal language model ({str(error).splitlines()[0]})"

@@ -182,7 +182,7 @@ function tokenView(data) {
 
   function showIteration() {
     const names = here().map((e) =>
-      `${e.success ? "✓" : "✗"} return ${shown(e.return, true)}, start ${e.seed}, member ${e.member}`);
+      `${e.success ? "✓" : "✗"} return ${shown(e.return, true)}, start ${e.seed}, member ${e.member}${e.task ? `, ${e.task}` : ""}`);
     episodes.replaceChildren(...names.map((name, i) => new Option(name, i)));
     showEpisode();
   }

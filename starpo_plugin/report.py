@@ -97,7 +97,7 @@ def _page(folder: RunFolder) -> dict[str, Any]:
         "plots": plots_of(metrics, PLOTS, warnings),
         "further": plots_of(metrics, further(metrics), warnings),
         "settings": _settings(config),
-        "system": samples[0]["episodes"][0]["system"] if samples else "",
+        "systems": _systems(samples),
         "starts": _starts(samples, config),
         "view": view,
         "figures": _embedded(view),
@@ -206,16 +206,30 @@ def _starts(samples: Records, config: TrainConfig) -> list[dict[str, Any]]:
     """Give, for every start that was kept, its episodes, evaluation by evaluation, and which of
     them are shown first.
     """
-    starts: dict[int, list[dict[str, Any]]] = {}
+    starts: dict[tuple[str, int], list[dict[str, Any]]] = {}
     for sample in _within_room(samples):
         for episode in sample["episodes"]:
-            of_start = starts.setdefault(episode["seed"], [])
+            of_start = starts.setdefault((_task(episode), episode["seed"]), [])
             where = {"iteration": sample["iteration"], "place": len(of_start)}
             of_start.append(_episode(episode, config) | where)
     return [
-        {"seed": seed, "episodes": episodes, "columns": spaced(range(len(episodes)), COLUMNS)}
-        for seed, episodes in starts.items()
+        {
+            "name": f"{task}, level seed {seed}" if config.envs else f"Level seed {seed}",
+            "episodes": episodes,
+            "columns": spaced(range(len(episodes)), COLUMNS),
+        }
+        for (task, seed), episodes in starts.items()
     ]
+
+
+def _systems(samples: Records) -> dict[str, str]:
+    """Give what the model is told first in each environment, where it is told anything."""
+    first = samples[0]["episodes"] if samples else ()
+    return {_task(episode): episode["system"] for episode in first if episode["system"]}
+
+
+def _task(episode: Mapping[str, Any]) -> str:
+    return episode.get("task") or episode["env"]  # a run of an older version did not say
 
 
 def _within_room(samples: Records) -> Records:

@@ -7,7 +7,9 @@ collapse), ``yardsticks.json``, ``checkpoints/``, ``rollouts/`` and ``tokens/`` 
 """
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from statistics import fmean
@@ -36,30 +38,69 @@ class RunFolder:
         self.writes = writes
         self.checkpoints = self.path / "checkpoints"
 
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Make the folder, and keep other runs out of it while this is open; a process that is
+        killed lets go of it, too.
+
+        Raises ``ValueError`` while another process holds it.
+        """
+        if not self.writes:
+            yield
+            return
+        import fcntl  # of POSIX; a run's files can be read elsewhere
+
+        self.path.mkdir(parents=True, exist_ok=True)
+        handle = os.open(self.path, os.O_RDONLY)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(handle)
+            raise ValueError(
+                f"another process is training in run folder {self.path}: wait for its end, or"
+                " choose another folder with --run"
+            ) from None
+        except OSError:
+            pass  # on some network disks nothing can be held
+        try:
+            yield
+        finally:
+            os.close(handle)
+
     def create(self, config: TrainConfig) -> None:
         """Begin a run, or begin again one that never reached its first checkpoint. Raises
-        ``ValueError`` if there is one with checkpoints here.
+        ``ValueError`` if there is one with checkpoints here, or the config of something else.
         """
-        if (self.path / "config.json").exists() and any(self.checkpoints.glob("[0-9]*")):
+        if (self.path / "config.json").exists():
+            self._refuse_to_replace()
+        self.write_config(config)
+
+    def _refuse_to_replace(self) -> None:
+        if any(self.checkpoints.glob("[0-9]*")):
             raise ValueError(
                 f"run folder {self.path} already holds a run: go on with --resume"
                 f" {self.path}, or choose another folder with --run"
             )
-        if self.writes:
-            self.path.mkdir(parents=True, exist_ok=True)
-        self.write_config(config)
+        try:
+            self.config()
+        except ValueError as error:
+            raise ValueError(
+                f"{self.path} has a config.json that is no run's, a model's perhaps: choose another"
+                " folder with --run"
+            ) from error
 
     def write_config(self, config: TrainConfig) -> None:
         """Write the run's config, over one that is there (a run that is to go on for longer)."""
+        if self.writes:
+            self.path.mkdir(parents=True, exist_ok=True)
         self._write_json("config.json", to_dict(config))
 
     def config(self) -> TrainConfig:
         """Config that the run was begun with. Raises ``ValueError`` where there is none."""
         try:
-            saved = json.loads((self.path / "config.json").read_text())
-        except (OSError, ValueError) as error:
+            return from_dict(dict(json.loads((self.path / "config.json").read_text())))
+        except (OSError, ValueError, TypeError) as error:
             raise ValueError(f"{self.path} is not a run folder: {error}") from error
-        return from_dict(saved)
 
     def forget_after(self, iteration: int) -> None:
         """Drop lines later than ``iteration``: the resumed run writes them again."""
@@ -113,7 +154,8 @@ class RunFolder:
         envs = {k: score_dict(s) | {"turns": fmean(turns[k])} for k, s in (each or {}).items()}
         more = {"envs": envs} if len(envs) > 1 else {}
         self._append("evals.jsonl", {"iteration": iteration, **score_dict(score), **more})
-        episodes = [episode_dict(t) for t in played[:SAMPLES]]
+        # the first of a mixed run's episodes are one of each environment
+        episodes = [episode_dict(t) for t in played[: max(SAMPLES, len(envs))]]
         self._append("samples.jsonl", {"iteration": iteration, "episodes": episodes})
 
     def warning(self, warning: TrapWarning, stopped: bool) -> None:
@@ -196,6 +238,7 @@ def episode_dict(trajectory: Trajectory) -> dict[str, Any]:
     )
     return {
         "env": trajectory.env_id,
+        "task": trajectory.task,
         "seed": trajectory.seed,
         "noise_seed": trajectory.member,
         "system": trajectory.system,

@@ -24,7 +24,10 @@ from starpo_plugin.rollout import TURN_INFO
 from starpo_plugin.trajectory import End, Trajectory, Turn
 from text_envs.chat import ChatEnv
 
-SETTINGS = (*ENVIRONMENT, "eval_args", "max_reply_tokens", "max_tokens", "eval_temperature")
+SETTINGS = (
+    *(*ENVIRONMENT, "curriculum", "eval_args", "context_turns"),
+    *("max_reply_tokens", "max_tokens", "eval_temperature"),
+)
 """Fields of the config that these episodes depend on."""
 
 FOLDER = Path("runs/server")

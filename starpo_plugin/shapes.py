@@ -128,8 +128,12 @@ def shape_of(name_or_path: str) -> ModelShape:
     path = Path(name_or_path)
     if is_adapter(path):
         return shape_of(base_of(path))
-    if (path / "config.json").is_file():
-        return read_shape(json.loads((path / "config.json").read_text()), name_or_path)
+    if (file := path / "config.json").is_file():
+        try:
+            config = dict(json.loads(file.read_text()))
+        except (ValueError, TypeError) as error:
+            raise ValueError(f"{file} is no model's config: {error}") from error
+        return read_shape(config, name_or_path)
     if (shape := known(name_or_path)) is not None:
         return shape
     return _from_hub(name_or_path)
@@ -142,7 +146,7 @@ def read_shape(config: Mapping[str, Any], name: str) -> ModelShape:
     config = config.get("text_config") or config
     experts = [k for k in ("num_experts", "num_local_experts", "n_routed_experts") if config.get(k)]
     needed = ("vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers")
-    missing = [k for k in (*needed, "num_attention_heads") if config.get(k) is None]
+    missing = [k for k in (*needed, "num_attention_heads") if not _is_size(config.get(k))]
     if experts or missing:
         why = f"it has {experts[0]}" if experts else f"its config has no {', '.join(missing)}"
         raise ValueError(
@@ -162,6 +166,10 @@ def read_shape(config: Mapping[str, Any], name: str) -> ModelShape:
         qkv_bias=bool(config.get("attention_bias")) or kind == "qwen2",
         qk_norm=kind in ("qwen3", "gemma3_text"),
     )
+
+
+def _is_size(value: Any) -> bool:
+    return isinstance(value, int) and value > 0
 
 
 def _from_hub(name: str) -> ModelShape:

@@ -1,5 +1,6 @@
 """Where a run begins, or goes on from: processes, model, imitation, optimiser, checkpoint."""
 
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -117,9 +118,13 @@ def _start(
 
 def _saved(config: TrainConfig, path: Path) -> Policy:
     """Load the policy of a checkpoint, to train on."""
-    model, tokenizer = load_model(base_of(path) if is_adapter(path) else str(path))
+    with checkpoint.reading(path):
+        base = base_of(path) if is_adapter(path) else None
+    with checkpoint.reading(path) if base is None else nullcontext():
+        model, tokenizer = load_model(base or str(path))
     policy = _trained(config, model, tokenizer)
-    policy.restore(path)
+    with checkpoint.reading(path):
+        policy.restore(path)
     return policy
 
 

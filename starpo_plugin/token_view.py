@@ -9,6 +9,7 @@ from starpo_plugin import token_file
 from starpo_plugin.claims import compare
 from starpo_plugin.config import TrainConfig, parse_args
 from starpo_plugin.console import visible
+from starpo_plugin.mixing import every_spec
 from starpo_plugin.replay import Frame, Replayer
 from starpo_plugin.run_folder import RunFolder
 
@@ -27,21 +28,26 @@ def token_view(folder: RunFolder, config: TrainConfig) -> dict[str, Any]:
 
     Raises ``ValueError`` where a stored file is damaged.
     """
-    replayer = Replayer(config.episodes(), parse_args(config.train_args))
+    files = _within_room(folder.token_files())
+    notes: dict[str, None] = {}
+    replayers = {
+        spec.task: Replayer(spec, parse_args(config.train_args), notes)
+        for spec in (every_spec(config) if files else ())
+    }
     album = _Album()
     iterations = []
-    for iteration, path in _within_room(folder.token_files()):
+    for iteration, path in files:
         stored = token_file.read(path)["episodes"][:EPISODES]
-        episodes = [_episode(e, config, replayer, album) for e in stored]
+        episodes = [_episode(e, config, replayers, album) for e in stored]
         if episodes:
             iterations.append({"iteration": iteration, "episodes": episodes})
     if album.refused:
         told = f"{album.refused} pictures are left out: the page would be too large."
-        replayer.notes[told] = None
+        notes[told] = None
     return {
         "iterations": iterations,
         "pictures": album.pictures,
-        "notes": [visible(note) for note in replayer.notes],
+        "notes": [visible(note) for note in notes],
         "sections": token_file.SECTIONS,
         "clip": [1 - config.clip_low, 1 + config.clip_high],
     }
@@ -86,11 +92,17 @@ class _Album:
 
 
 def _episode(
-    episode: Mapping[str, Any], config: TrainConfig, replayer: Replayer, album: _Album
+    episode: Mapping[str, Any],
+    config: TrainConfig,
+    replayers: Mapping[str, Replayer],
+    album: _Album,
 ) -> dict[str, Any]:
-    frames = replayer.frames(episode)
+    # a run of an older version does not say what was played
+    task = episode.get("task") or config.episodes().task
+    frames = replayers[task].frames(episode) if task in replayers else []
     turns = episode["turns"]
     return {
+        "task": visible(task) if config.envs else None,
         "seed": episode["seed"],
         "group": episode["group"],
         "member": episode["noise_seed"],

@@ -29,7 +29,7 @@ def begin_tracker(accelerator: "Accelerator", config: TrainConfig, goes_on: bool
 
     Raises ``ValueError`` where the tracker can't begin: no account, no network.
     """
-    run = Path(config.run)
+    run = Path(config.run).resolve()  # --run . has no name of its own
     # another run may have had this name before, in another folder
     resume = "allow" if goes_on else "never"
     options: dict[str, tuple[str, dict[str, Any] | None, dict[str, Any]]] = {

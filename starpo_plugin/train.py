@@ -24,13 +24,13 @@ from starpo_plugin.diagnostics import describe
 from starpo_plugin.echo_trap import EchoTrapMonitor, TrapWarning
 from starpo_plugin.evaluate import Evaluator, score_each, yardsticks_each
 from starpo_plugin.filters import FILTERS, group_scores, scale_by_kept
-from starpo_plugin.offline import open_data
+from starpo_plugin.offline import StoredData, open_data
 from starpo_plugin.out_of_memory import memory_for
 from starpo_plugin.processes import Processes
 from starpo_plugin.rollout import Rollouts, Sampling
 from starpo_plugin.run_folder import RunFolder
 from starpo_plugin.shaping import shaping
-from starpo_plugin.start import begin, join_processes
+from starpo_plugin.start import Run, begin, join_processes
 from starpo_plugin.token_figures import token_figures
 from starpo_plugin.tokens import ChatTokens
 from starpo_plugin.trackers import begin_tracker, check_tracker
@@ -50,7 +50,7 @@ def train(config: TrainConfig, watcher: Watcher | None = None, resume: bool = Fa
 
     Raises:
         ValueError: a configuration, environment, model or stored trajectories that can't work; a
-            run that is there already.
+            run that is there already, or that another process is training.
         CheckpointError: a checkpoint can't be written or read.
         TooManyBadUpdates: the loss was not finite several times in a row.
         OutOfMemory: in the imitation, a rollout, an update or an evaluation.
@@ -64,12 +64,27 @@ def train(config: TrainConfig, watcher: Watcher | None = None, resume: bool = Fa
     processes = join_processes(config)
     watcher = watcher if watcher is not None and processes.first else Silent()
     folder = RunFolder(config.run, processes.first)
-    rewarding = shaping(config)
     data = open_data(config, folder, resume) if config.from_data else None
-    if not resume:
-        folder.create(config)
-    begin_tracker(processes.accelerator, config, resume)
-    run = begin(config, folder, processes, watcher, data)
+    with folder.held():
+        if resume:
+            folder.write_config(config)  # it may be told to go on for longer
+        else:
+            folder.create(config)
+        begin_tracker(processes.accelerator, config, resume)
+        run = begin(config, folder, processes, watcher, data)
+        return _iterate(config, run, folder, processes, watcher, data)
+
+
+def _iterate(
+    config: TrainConfig,
+    run: Run,
+    folder: RunFolder,
+    processes: Processes,
+    watcher: Watcher,
+    data: StoredData | None,
+) -> Path:
+    """Go on with a run to its end; the last checkpoint's path."""
+    rewarding = shaping(config)
     rollouts = Rollouts(
         run.policy,
         run.tokens,
@@ -117,9 +132,11 @@ def train(config: TrainConfig, watcher: Watcher | None = None, resume: bool = Fa
         if data is None:
             metrics |= stage_metrics(config, stage, played)
         if config.mi_every and iteration % config.mi_every == 0:
-            metrics |= mutual_information.measure(
-                played, run.learner, config, iteration, run.tokens.pad_id
-            )
+            size = f"mutual information of {config.mi_samples} thoughts"
+            with memory_for("update", run.policy, config, size):
+                metrics |= mutual_information.measure(
+                    played, run.learner, config, iteration, run.tokens.pad_id
+                )
         measured = time.perf_counter()
         kept, scale = select(played, config)
         metrics["kept_groups"] = float(len({t.group for t in kept}))
@@ -150,7 +167,9 @@ def train(config: TrainConfig, watcher: Watcher | None = None, resume: bool = Fa
             folder.rollouts(iteration, played, _origin(config, iteration, run.tokens))
         if last or iteration % config.eval_every == 0:
             if kept and config.save_tokens:
-                shown = token_figures(run.learner, kept, run.tokens, config.save_tokens)
+                size = f"figures of the tokens of {config.save_tokens} episodes"
+                with memory_for("update", run.policy, config, size):
+                    shown = token_figures(run.learner, kept, run.tokens, config.save_tokens)
                 if folder.writes:
                     token_file.write(folder.tokens(iteration), iteration, shown)
             _evaluate(evaluator, folder, processes, iteration, f"iteration {iteration}", watcher)

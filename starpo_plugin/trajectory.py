@@ -72,7 +72,7 @@ class Trajectory:
     @property
     def total_reward(self) -> float:
         """Undiscounted sum of rewards."""
-        return sum(t.reward for t in self.turns)
+        return sum((t.reward for t in self.turns), 0.0)
 
     @property
     def longest(self) -> int:

@@ -14,7 +14,9 @@ Answerer = Callable[[Request], dict[str, Any]]
 Fault = Callable[["Handler"], None]
 
 
-def completion(text: Any, finish: str = "stop", tokens: int = 10, **message: Any) -> dict[str, Any]:
+def completion(
+    text: Any, finish: str | None = "stop", tokens: int = 10, **message: Any
+) -> dict[str, Any]:
     """The body of a chat completion."""
     message = {"role": "assistant", "content": text, **message}
     return {

@@ -2,21 +2,20 @@ import _thread
 import io
 import json
 import re
-import subprocess
+import signal
 import sys
 import threading
 import time
-from dataclasses import fields
 from pathlib import Path
 
 import pytest
 import torch
 from rich.console import Console
 
-from starpo_plugin import options
-from starpo_plugin.__main__ import COMMANDS, HELP, _train_options, main
+from starpo_plugin.__main__ import main
 from starpo_plugin.config import TrainConfig, from_dict
 from starpo_plugin.console import ConsoleWatcher
+from starpo_plugin.defaults import train_options
 from starpo_plugin.locate import locate
 from starpo_plugin.play import Narrator, final_observation, play_yardstick
 from starpo_plugin.trajectory import Turn
@@ -47,53 +46,6 @@ def run(tmp_path_factory) -> Path:
     return folder
 
 
-# --- help ---
-
-
-def test_no_command_and_help_say_what_there_is(capsys):
-    for argv in ([], ["--help"], ["-h"]):
-        assert main(argv) == 0
-        assert capsys.readouterr().out == HELP
-    assert set(re.findall(r"^  (\w+) ", HELP, re.MULTILINE)) == set(COMMANDS)
-
-
-@pytest.fixture(scope="module")
-def helps() -> dict[str, str]:
-    """Every command's help, from one process that must not have loaded torch."""
-    program = (
-        "import sys; from starpo_plugin.__main__ import main, COMMANDS\n"
-        "for name in COMMANDS: print('@@' + name); assert main([name, '--help']) == 0\n"
-        "assert 'torch' not in sys.modules and 'transformers' not in sys.modules"
-    )
-    told = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=False
-    )
-    assert told.returncode == 0, told.stderr
-    return dict(part.split("\n", 1) for part in told.stdout.split("@@")[1:])
-
-
-def test_help_of_train_has_every_field_with_its_docstring(helps):
-    told = " ".join(re.sub(r"[│╭╰╮╯─]", " ", helps["train"]).split())
-    for name in (f.name for f in fields(TrainConfig)):
-        assert f"--{name.replace('_', '-')} " in told.replace(",", " ")
-        assert options.field_notes()[name].help in told
-
-
-def test_every_command_explains_itself_and_the_examples_are_true(helps):
-    for name, text in helps.items():
-        assert text.startswith(f"usage: starpo {name}")
-    for name, rest in re.findall(r"^ +starpo (\w+) (.*)$", HELP, re.MULTILINE):
-        for flag in re.findall(r"--[\w-]+", rest):
-            assert f"{flag} " in helps[name]
-
-
-def test_a_preset_only_sets_defaults():
-    config, resume = _train_options(["--clip-high", "0.3", "--preset", "starpo_grpo"])
-    assert (config.advantage, config.clip_high, config.filter) == ("grpo", 0.3, "none")
-    assert not resume
-    assert _train_options([])[0].filter == "top_k"
-
-
 # --- what can't work ---
 
 
@@ -115,6 +67,8 @@ def test_a_preset_only_sets_defaults():
         (["eval", "./no/such/model"], ["./no/such/model", "no such folder"]),
         (["play"], ["CHECKPOINT_OR_RUN", "--agent oracle"]),
         (["play", "--agent", "oracle", "--video", "x.avi"], ["x.avi", ".mp4 or .gif"]),
+        (["play", "--agent", "oracle", "--seed", "-1"], ["--seed -1", "at least 0"]),
+        (["eval", "x", "--seed", "-5"], ["--seed -5", "at least 0"]),
         (["report", "no/such/run"], ["no/such/run", "not a run folder"]),
     ],
 )
@@ -182,6 +136,13 @@ def test_a_run_that_is_there_is_not_begun_again(run, capsys):
     assert f"--resume {run}" in capsys.readouterr().err
 
 
+def test_a_run_is_not_a_model(run, tmp_path, capsys):
+    assert starpo("train", *TINY, "--model", run, "--run", tmp_path / "r") == 2
+    assert (
+        f"is the folder of a run: give one of its checkpoints, as {run}" in capsys.readouterr().err
+    )
+
+
 def test_resume_refuses_other_settings_and_names_them(run, capsys):
     assert starpo("train", "--resume", run, "--actor-lr", 1, "--preset", "starpo_s") == 2
     error = capsys.readouterr().err
@@ -192,7 +153,7 @@ def test_resume_refuses_other_settings_and_names_them(run, capsys):
 
 def test_resume_takes_what_changes_no_result(run):
     argv = ["--micro-batch-tokens", "99", "--gradient-checkpointing", "--compile"]
-    config, resumed = _train_options(["--resume", str(run), *argv])
+    config, resumed = train_options(["--resume", str(run), *argv])
     assert resumed
     assert (config.micro_batch_tokens, config.gradient_checkpointing) == (99, True)
 
@@ -267,6 +228,23 @@ def test_warmup_writes_a_model_that_train_and_eval_take(tmp_path, capsys):
     assert "before training" in capsys.readouterr().out
 
 
+@pytest.mark.skipif(not hasattr(signal, "SIGXFSZ"), reason="file-size limits are POSIX")
+def test_a_model_that_cannot_be_written_is_not_there_in_part(tmp_path, capsys):
+    """On a full disk, as a limit on the size of files is one."""
+    import resource
+
+    argv = [*LAKE, *SHORT, *SMALL, "--warmup-updates", 1, "--warmup-batch", 4]
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2000, hard))
+    try:
+        code = starpo("warmup", "--out", tmp_path / "model", *argv)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert code == 1
+    assert f"model {tmp_path}/model can't be written" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_eval_stands_between_the_yardsticks(run, capsys):
     assert starpo("eval", run, "--episodes", 5, "--temperature", 0) == 0
     first = capsys.readouterr().out
@@ -327,6 +305,8 @@ def test_locate_knows_runs_checkpoints_and_models(run, tmp_path):
     assert locate(str(last)).env == "TextFrozenLake-v0"
     assert locate(str(last)).model == str(last)
     assert locate("some/model") == TrainConfig(model="some/model")
+    (tmp_path / "config.json").write_text('{"model_type": "qwen3"}')  # of older tokenizers
+    assert locate(str(tmp_path)) == TrainConfig(model=str(tmp_path))
     (tmp_path / "config.json").write_text((run / "config.json").read_text())
     with pytest.raises(ValueError, match="no checkpoint yet"):
         locate(str(tmp_path))

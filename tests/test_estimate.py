@@ -12,7 +12,8 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, LlamaConfig, Qwen2Config, Qwen3Config
 
-from starpo_plugin.__main__ import _train_options, main
+from starpo_plugin.__main__ import main
+from starpo_plugin.defaults import train_options
 from starpo_plugin.estimate import CARDS, estimate, fits, peak, smaller
 from starpo_plugin.lora import POLICY, Adapters, LoraShape
 from starpo_plugin.presets import preset
@@ -90,6 +91,12 @@ def test_names_of_models():
     assert known("Qwen/Qwen2.5") is None
 
 
+SIZES = (
+    *("vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers"),
+    "num_attention_heads",
+)
+
+
 def test_a_folder_needs_its_config_only(tmp_path):
     shape = SHAPES["Qwen3-0.6B"]
     (tmp_path / "config.json").write_text(json.dumps(config_of(shape).to_dict()))
@@ -100,11 +107,25 @@ def test_a_folder_needs_its_config_only(tmp_path):
 
 @pytest.mark.parametrize(
     ("config", "why"),
-    [({"n_embd": 8}, "no vocab_size"), ({"num_experts": 8}, "num_experts")],
+    [
+        ({"n_embd": 8}, "no vocab_size"),
+        ({"num_experts": 8}, "num_experts"),
+        ({**dict.fromkeys(SIZES, 8), "num_attention_heads": 0}, "no num_attention_heads"),
+        ({**dict.fromkeys(SIZES, 8), "hidden_size": "8"}, "no hidden_size"),
+    ],
 )
 def test_other_architectures_are_refused(config, why):
     with pytest.raises(ValueError, match=why):
         read_shape(config, "x")
+
+
+@pytest.mark.parametrize("content", ["", "{", "[1]", "7", "\ufeff{}"])
+def test_a_damaged_config_is_named(content, tmp_path, capsys):
+    (tmp_path / "config.json").write_text(content)
+    assert main(["estimate", "--model", str(tmp_path)]) == 2
+    error = capsys.readouterr().err
+    assert f"{tmp_path}/config.json is no model's config" in error
+    assert error.count("\n") == 1
 
 
 def total(phase: str, **changes: object) -> float:
@@ -177,7 +198,7 @@ def test_the_page_on_hardware_is_what_the_estimate_says():
     hardware = benchmark("hardware")
     page = hardware.PAGE.read_text()
     assert page == hardware.filled(page), "python benchmarks/hardware.py writes it anew"
-    assert _train_options(hardware.FLAGS.split()) == (hardware.LEAN, False)
+    assert train_options(hardware.FLAGS.split()) == (hardware.LEAN, False)
 
 
 def test_the_page_and_picture_of_memory_are_of_the_numbers():

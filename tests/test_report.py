@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 from starpo_plugin import report, token_file
-from starpo_plugin.charts import Level, Mark, Series, chart
 from starpo_plugin.config import TrainConfig
 from starpo_plugin.console import visible
 from starpo_plugin.curves import PLOTS
@@ -269,6 +268,26 @@ def test_several_environments_have_a_table_each(tmp_path):
     assert "img" not in page.tags
 
 
+def test_the_starts_of_several_environments_are_told_apart(tmp_path):
+    """The same seed is another level in another environment: no slider goes from one to another."""
+    folder = RunFolder(tmp_path)
+    names = ("Some-v0", "Other-v0 size=3", "Other-v0 size=4", "Third-v0", "Fourth-v0")
+    folder.create(TrainConfig(run=str(tmp_path), iterations=2, envs=names[1:]))
+    whole = Score(10, 5, 0.2, 8.0)
+    for i in range(3):
+        played = [
+            dataclasses.replace(episode(s, f"{n} at {i}"), task=n, system=f"rules of {n}")
+            for s in (100, 101)
+            for n in names
+        ]
+        folder.evaluation(i, whole, played, dict.fromkeys(names, whole))
+    page = read(write_report(tmp_path))
+    for name in names:
+        assert page.text.count(f"{name}, level seed 100") == 1
+        assert page.text.count(f"rules of {name}") == 1
+    assert page.columns == [f"Iteration {i}" for i in range(3)] * len(names)
+
+
 @pytest.mark.parametrize("iterations", [0, 20])
 def test_environments_of_a_run_that_goes_on(tmp_path, iterations):
     rows = report.environment_rows(mixed(tmp_path, iterations, warmup_updates=5))["Some-v0"]
@@ -300,10 +319,14 @@ def test_a_report_is_replaced_and_can_go_elsewhere(tmp_path):
 def test_what_is_no_run_is_refused_by_name(tmp_path):
     with pytest.raises(ValueError, match=f"{tmp_path} is not a run folder"):
         write_report(tmp_path)
-    a_run(tmp_path)
-    (tmp_path / "evals.jsonl").write_text("not json\n{}\n")
+    for content in ("[1]", '{"model_type": "qwen3"}', "{", '{"envs": 3, "a": 1}'):
+        (tmp_path / "config.json").write_text(content)
+        with pytest.raises(ValueError, match=f"{tmp_path} is not a run folder"):
+            write_report(tmp_path)
+    folder = a_run(tmp_path / "run")
+    (folder.path / "evals.jsonl").write_text("not json\n{}\n")
     with pytest.raises(ValueError, match=r"evals\.jsonl, line 1"):
-        write_report(tmp_path)
+        write_report(folder.path)
 
 
 def test_an_offline_run_counts_what_it_was_given(tmp_path):
@@ -343,56 +366,6 @@ def test_settings_show_every_field_with_its_help(tmp_path):
     for name in json.loads((tmp_path / "config.json").read_text()):
         assert name in page.text
     assert ("title", "Width of a tiny model.") in page.attributes
-
-
-# --- charts ---
-
-
-def coordinates(svg: str, kind: str) -> list[tuple[float, float]]:
-    found = re.search(rf'<path class="line {kind}" d="M([^"]+)"', svg)
-    assert found
-    return [tuple(map(float, p.split())) for p in found[1].split("L")]  # type: ignore[misc]
-
-
-def test_a_line_goes_up_where_its_values_do():
-    places = coordinates(chart([Series("x", [(0, 0.0), (1, 0.5), (2, 1.0)])], percent=True), "a")
-    (x0, y0), (x1, y1), (x2, y2) = places
-    assert x1 - x0 == pytest.approx(x2 - x1)
-    assert y0 > y1 > y2
-    assert y0 - y1 == pytest.approx(y1 - y2)
-
-
-def test_a_gap_breaks_the_line_and_long_series_are_averaged():
-    gap = chart([Series("x", [(0, 1.0), (1, 2.0), (2, math.nan), (3, 1.0), (4, 2.0)])])
-    assert gap.count("<path") == 2
-    long = [(float(i), float(i % 2)) for i in range(5000)]
-    places = coordinates(chart([Series("x", long)]), "a faint")
-    assert len(places) == 400
-    assert len({y for _, y in places}) < 60  # neighbours 0 and 1 average out
-
-
-@pytest.mark.parametrize("value", [0.0, -3.5, 1e-9, 1e12])
-def test_one_value_can_be_drawn(value):
-    svg = chart([Series("x", [(5, value)])], levels=[Level("<b>", value)])
-    assert "nan" not in svg
-    assert "&lt;b&gt;" in svg
-
-
-def test_nothing_to_draw_says_so():
-    assert "no data yet" in chart([])
-    assert "no data yet" in chart([Series("x", [(0, math.nan)])])
-
-
-def test_marks_stand_where_their_iteration_does():
-    lines = [Series("x", [(0, 0.0), (10, 1.0)])]
-    svg = chart(lines, marks=[Mark(0, "a"), Mark(5, "<b>"), Mark(10, "c"), Mark(11, "outside")])
-    found = [float(x) for x in re.findall(r'class="mark" x1="([\d.]+)"', svg)]
-    assert len(found) == 3
-    assert found[1] - found[0] == pytest.approx(found[2] - found[1])
-    ends = [x for x, _ in coordinates(svg, "a")]
-    assert (found[0], found[2]) == (pytest.approx(ends[0]), pytest.approx(ends[-1]))
-    assert "<title>&lt;b&gt;</title>" in svg
-    assert "outside" not in svg
 
 
 def test_visible_keeps_text_and_replaces_what_would_act():

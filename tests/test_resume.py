@@ -13,7 +13,7 @@ import torch
 from safetensors.torch import load_file
 
 from starpo_plugin import checkpoint
-from starpo_plugin.checkpoint import CheckpointError
+from starpo_plugin.checkpoint import CheckpointError, UnreadableCheckpoint, checkpoints
 from starpo_plugin.config import TrainConfig
 from starpo_plugin.presets import preset
 from starpo_plugin.run_folder import RunFolder
@@ -132,8 +132,54 @@ def test_another_version_is_refused(tmp_path):
     config = _config(tmp_path / "run", iterations=1)
     last = train(config)
     (last / "state.json").write_text('{"version": 99}')
-    with pytest.raises(CheckpointError, match="version 99"):
+    with pytest.raises(UnreadableCheckpoint, match="version 99"):
         train(dataclasses.replace(config, iterations=2), resume=True)
+
+
+@pytest.fixture(scope="module")
+def begun(tmp_path_factory) -> tuple[TrainConfig, Path]:
+    """A run of one iteration, and its last checkpoint."""
+    config = _config(tmp_path_factory.mktemp("begun") / "run", "starpo_ppo", iterations=1)
+    return config, train(config)
+
+
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04 cut short", b"\xff\xfegarbage" * 99, b"[1]"])
+@pytest.mark.parametrize("name", ["state.json", "optimizer.pt", "model.safetensors", "critic"])
+def test_a_damaged_checkpoint_is_named_and_the_run_goes_on_without_it(begun, name, content):
+    config, last = begun
+    (path,) = last.glob(f"{name}*")
+    whole = path.read_bytes()
+    path.write_bytes(content)
+    before = last.with_name("000000")
+    with pytest.raises(UnreadableCheckpoint, match=rf"{last} can't be read.*goes on from {before}"):
+        train(dataclasses.replace(config, iterations=2), resume=True)
+    path.write_bytes(whole)
+
+
+def test_what_is_said_of_a_damaged_checkpoint_works(begun, tmp_path):
+    config, last = begun
+    last.rename(tmp_path / "elsewhere")
+    train(config, resume=True)
+    assert [n for n, _ in checkpoints(last.parent)] == [0, 1]
+
+
+def test_a_run_that_is_being_trained_is_left_alone(tmp_path):
+    config = _config(tmp_path / "run", iterations=1)
+    folder = RunFolder(config.run)
+    with folder.held():
+        for resume in (False, True):
+            with pytest.raises(ValueError, match=f"another process is training.*{folder.path}"):
+                train(config, resume=resume)
+        assert list(folder.path.iterdir()) == []
+    train(config)
+
+
+def test_the_config_of_a_model_is_not_written_over(tmp_path):
+    path = tmp_path / "config.json"
+    path.write_text('{"model_type": "qwen3"}')
+    with pytest.raises(ValueError, match=r"config\.json that is no run's"):
+        train(_config(tmp_path, iterations=1))
+    assert path.read_text() == '{"model_type": "qwen3"}'
 
 
 def test_filtered_out_batches_do_not_stop_evaluation_and_checkpoints(tmp_path):
@@ -149,8 +195,9 @@ def test_filtered_out_batches_do_not_stop_evaluation_and_checkpoints(tmp_path):
     assert all(torch.equal(v, _weights(last)[k]) for k, v in start.items())
 
 
-def test_a_context_that_is_always_full_ends_every_episode_and_the_run_goes_on(tmp_path):
-    config = _config(tmp_path / "run", max_tokens=45, warmup_updates=0)
+@pytest.mark.parametrize("max_tokens", [45, 20])  # room for a prompt or two, and for none
+def test_a_context_that_is_always_full_ends_every_episode_and_the_run_goes_on(tmp_path, max_tokens):
+    config = _config(tmp_path / "run", max_tokens=max_tokens, warmup_updates=0)
     train(config)
     records = RunFolder(config.run).read("metrics.jsonl")
     assert len(records) == config.iterations

@@ -82,6 +82,7 @@ def test_waits_grow_and_are_spread(path):
         ("Wed, 21 Oct 2026 07:28:30 -0000", 30),
         ("Wed, 21 Oct 2026 07:27:00 GMT", 0),
         ("Wed, 99 Oct 2026", 0),
+        (f"Wed, 21 Oct 2026 07:28:30 +{10**20}", 0),
     ],
 )
 def test_retry_after(header, seconds):
@@ -117,7 +118,7 @@ BUSY = {"error": {"message": "too many\n requests", "type": "rate"}}
         (garbage({"choices": None}), ["no choices[0].message"], 1),
         (garbage({"choices": [{"text": "x"}]}), ["no choices[0].message"], 1),
         (garbage({"error": {"message": "overloaded"}}), ["no choices", "'overloaded'"], 1),
-        (garbage(completion(None)), ["content is null, not text"], 1),
+        (garbage(completion(None, None)), ["content is null, not text"], 1),
         (garbage(completion([{"type": "text"}])), ["content is a list, not text"], 1),
         (garbage(completion(7)), ["content is a int, not text"], 1),
         (garbage(b" " * (MAX_ANSWER + 1)), ["more than"], 1),
@@ -222,6 +223,12 @@ def test_episodes_of_other_settings_are_not_mixed(full):
     hotter = replace(LAKE, eval_temperature=1.0, max_turns=2)
     with pytest.raises(ValueError, match=r"max_turns=3 and not 2, eval_temperature=0.0 and not 1"):
         play("http://127.0.0.1:9", full, hotter)
+
+
+@pytest.mark.parametrize("changes", [{"context_turns": 1}, {"curriculum": ("size=4",)}])
+def test_all_that_changes_episodes_is_a_setting(full, changes):
+    with pytest.raises(ValueError, match=f"episodes of other settings, {next(iter(changes))}="):
+        play("http://127.0.0.1:9", full, replace(LAKE, **changes))
 
 
 def test_a_free_name(tmp_path):

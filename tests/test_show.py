@@ -206,9 +206,9 @@ def test_mistakes_are_named_in_one_line(argv, pieces, run, files, capsys, tmp_pa
 
 
 def test_the_defaults_are_what_the_data_were_made_with(run):
-    from starpo_plugin.__main__ import _train_options
+    from starpo_plugin.defaults import train_options
 
-    config, resume = _train_options(["--from-data", str(run), "--max-turns", "3"])
+    config, resume = train_options(["--from-data", str(run), "--max-turns", "3"])
     assert not resume
     assert (config.env, config.env_args, config.train_args) == (
         "TextFrozenLake-v0",
@@ -218,7 +218,7 @@ def test_the_defaults_are_what_the_data_were_made_with(run):
     assert (config.format, config.max_actions, config.max_turns) == ("answer", 4, 3)
     assert config.filter == "top_k"  # of the preset
     assert config.run == TrainConfig().run
-    other, _ = _train_options(["--from-data", str(run), "--env", "TextSokoban-v0"])
+    other, _ = train_options(["--from-data", str(run), "--env", "TextSokoban-v0"])
     assert (other.env, other.env_args, other.format) == ("TextSokoban-v0", (), "answer")
 
 

@@ -1,6 +1,7 @@
 """What the page shows beside the tokens: episodes played again, and what was claimed of them."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import gymnasium as gym
@@ -11,6 +12,7 @@ from processes import run_python
 from starpo_plugin import token_file, token_view
 from starpo_plugin.config import TrainConfig
 from starpo_plugin.episode import EpisodeSpec
+from starpo_plugin.mixing import every_spec
 from starpo_plugin.replay import Replayer
 from starpo_plugin.run_folder import RunFolder
 from text_envs.chat import ChatProtocol
@@ -142,6 +144,30 @@ def test_iterations_are_thinned_by_number_and_by_size(tmp_path, monkeypatch):
     assert [it["iteration"] for it in view_of(folder)["iterations"]] == [1, 15, 29]
     monkeypatch.setattr(token_view, "FIGURE_BYTES", 10)
     assert [it["iteration"] for it in view_of(folder)["iterations"]] == [29]
+
+
+def _of_train(spec: EpisodeSpec) -> EpisodeSpec:
+    return replace(spec, env_kwargs={**spec.env_kwargs, "split": "train"})
+
+
+def test_every_environment_and_stage_of_a_run_is_played_again_as_itself(tmp_path):
+    """Boards of a further environment and of an early stage, which no other one would show."""
+    stages = ("size=5 boxes=1", "size=6 boxes=2")
+    config = TrainConfig(
+        run=str(tmp_path), format="world", envs=("TextFrozenLake-v0 size=5",), curriculum=stages
+    )
+    folder = RunFolder(tmp_path)
+    folder.create(config)
+    specs = every_spec(config)
+    assert len(specs) == 3
+    episodes = [{**played(_of_train(s)), "task": s.task} for s in specs]
+    token_file.write(folder.tokens(1), 1, episodes)
+    view = view_of(folder)
+    assert view["notes"] == []
+    shown = view["iterations"][0]["episodes"]
+    assert [e["task"] for e in shown] == [s.task for s in specs]
+    pictures = [turn["picture"] for e in shown for turn in e["turns"]]
+    assert None not in pictures
 
 
 def test_what_is_not_finite_is_none(tmp_path):
