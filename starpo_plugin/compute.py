@@ -47,6 +47,11 @@ class Compute:
                 "compile=True needs a C++ compiler, and there is no g++ or clang++ here (nor does"
                 " $CXX name one): install one, or use compile=False"
             )
+        if config.cuda_graphs and (config.device == "cpu" or not torch.cuda.is_available()):
+            raise ValueError(
+                f"cuda_graphs=True needs a CUDA GPU, and with device={config.device!r} there is"
+                " none here: use cuda_graphs=False"
+            )
         return Compute(config.gradient_checkpointing, config.compile, config.precision == "bf16")
 
     def autocast(self, device: str) -> AbstractContextManager[Any]:

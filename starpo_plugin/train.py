@@ -80,6 +80,7 @@ def train(config: TrainConfig, watcher: Watcher | None = None, resume: bool = Fa
             config.temperature,
             config.slots,
             config.env_threads,
+            config.cuda_graphs,
         ),
         shaping=rewarding,
         processes=processes,
