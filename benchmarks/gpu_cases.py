@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn.attention import SDPBackend, sdpa_kernel
 from transformers import Qwen2Config, Qwen2ForCausalLM
 
 from starpo_plugin.engine import SlotEngine
@@ -142,6 +143,18 @@ def sampling(kind: type[SlotEngine], policy: Policy, prompts: Tensor, longest: i
     return run
 
 
+def without_cudnn(policy: Policy, prompts: Tensor, longest: int) -> Way:
+    """The engine with graphs, whose attention is any of torch's kernels but cuDNN's."""
+    way = sampling(TimedGraphs, policy, prompts, longest)
+    kernels = [SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH]
+
+    def run(tokens: int) -> None:
+        with sdpa_kernel(kernels):
+            way(tokens)
+
+    return run
+
+
 WAYS: dict[str, Callable[[Policy, Tensor, int], Way]] = {
     "`generate`": lambda policy, prompts, _: generating(policy, prompts),
     "`generate`, static cache": lambda policy, prompts, _: generating(
@@ -149,6 +162,7 @@ WAYS: dict[str, Callable[[Policy, Tensor, int], Way]] = {
     ),
     "this engine": lambda *given: sampling(SlotEngine, *given),
     "this engine, CUDA graphs": lambda *given: sampling(TimedGraphs, *given),
+    "the same without cuDNN's attention": without_cudnn,
 }
 """Ways to decode, by what the page calls them."""
 BASE = "`generate`"

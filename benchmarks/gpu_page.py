@@ -28,10 +28,10 @@ def page(results: Results) -> str:
     parts = [_HEAD, _machine(results["machine"])]
     for name, part in results["parts"].items():
         parts.append(f"## {name}")
-        if part.get("error"):
-            parts.append(f"Not measured: {part['error']}")
-        else:
+        if "numbers" in part:
             parts.append(_SECTIONS[part["kind"]](part["numbers"]))
+        if part["error"]:
+            parts.append(f"Not measured{' whole' * ('numbers' in part)}: {part['error']}.")
     whole = sum(part["seconds"] for part in results["parts"].values())
     parts.append(f"All of this took {whole:,.0f} s.")
     return "\n\n".join(parts) + "\n"

@@ -5,13 +5,16 @@
 Writes ``gpu_speed.md`` and ``gpu_speed.json``, anew after every part; a part that fails is named in
 the page, and the others go on. ``--quick`` has small shapes and writes only where ``--out`` says.
 Reckoned for an H100, the parts' seconds below add up to under 8 minutes; one that would end after
-``--budget`` seconds is left out.
+``--budget`` seconds is left out, and one that takes half as long again is cut short.
 """
 
 import argparse
+import gc
 import json
+import os
 import platform
 import subprocess
+import sys
 import time
 import traceback
 from collections.abc import Callable, Iterator
@@ -21,7 +24,16 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from gpu_cases import BASE, WAYS, Timed, TimedGraphs, generating, random_policy, step_seconds
+from gpu_cases import (
+    BASE,
+    WAYS,
+    Timed,
+    TimedGraphs,
+    generating,
+    random_policy,
+    step_seconds,
+    synchronize,
+)
 from gpu_cases import seconds as timed
 from gpu_iteration import Iteration, ragen
 from gpu_page import limit, page
@@ -70,7 +82,7 @@ def parts(effort: Effort, device: str) -> dict[str, Part]:
     first = next(iter(effort.shapes))
     run = Iteration(effort.shapes[first], device, ragen(device, small=effort is QUICK))
     # a step of `generate` or of the plain engine takes 25 to 30 ms, whatever its rows: 129 + 129 of
-    # them in 4 ways and 3 batches, the prompts beside
+    # them in 3 ways and 3 batches; little for graphs
     return {
         "Bandwidth": Part("bandwidth", partial(_bandwidth, effort, device), 5),
         **{
@@ -123,7 +135,8 @@ def _decode(
             batch["ways"][way] = _guarded(
                 lambda make=make, prompts=prompts: _step(
                     make(policy, prompts, 1 + effort.tokens), effort, device
-                )
+                ),
+                device,
             )
             numbers["graphs"] = {"made": Timed.made, "seconds": Timed.seconds}
             _say(f"  {rows} rows, {way}: {batch['ways'][way]}")
@@ -135,14 +148,11 @@ def _compiled(
 ) -> Iterator[dict[str, Any]]:
     """``generate`` as transformers compiles it by itself on a GPU, which takes a while at first."""
     shape, numbers = effort.shapes[name], _about(effort)
-    policy, rows = (
-        random_policy(shape, device, effort.dtype),
-        effort.batches[len(effort.batches) // 2],
-    )
+    policy = random_policy(shape, device, effort.dtype)
+    rows = effort.batches[len(effort.batches) // 2]
     prompts = _prompts(shape, rows, effort.prompt, device)
-    plain, fast = (
-        generating(policy, prompts, **how) for how in ({}, {"cache_implementation": "static"})
-    )
+    plain = generating(policy, prompts)
+    fast = generating(policy, prompts, cache_implementation="static")
     step, first = step_seconds(plain, effort.tokens, device)
     warm = timed(lambda: fast(1 + effort.tokens), device)
     # its cache is as long as what is asked for, and another length is compiled anew
@@ -173,12 +183,13 @@ def _step(way: Callable[[int], None], effort: Effort, device: str) -> dict[str, 
     return {"step": step, "first": first}
 
 
-def _guarded(measure: Callable[[], dict[str, float]]) -> dict[str, Any]:
+def _guarded(measure: Callable[[], dict[str, float]], device: str) -> dict[str, Any]:
     """What was measured, or why not."""
     try:
         return measure()
     except Exception as error:  # whatever it is, the others are still to be measured
         traceback.print_exc()
+        synchronize(device)  # raises where CUDA is of no more use
         return {"error": _line(error)}
 
 
@@ -211,33 +222,45 @@ def _say(text: str) -> None:
 
 
 def measure(
-    planned: dict[str, Part], device: str, budget: float, write: Callable[[dict[str, Any]], None]
-) -> dict[str, Any]:
-    """Measure part after part; ``write`` is called with all results whenever there are more."""
-    began = time.perf_counter()
-    results: dict[str, Any] = {"machine": machine(device), "parts": {}}
-    for name, part in planned.items():
-        at = time.perf_counter() - began
-        found = results["parts"][name] = {"kind": part.kind, "seconds": 0.0, "error": "begun"}
+    planned: dict[str, Part],
+    device: str,
+    budget: float,
+    write: Callable[[dict[str, Any]], None],
+    results: dict[str, Any],
+) -> None:
+    """Measure the parts that ``results`` lacks; ``write`` is called whenever there are more.
+
+    Raises:
+        RuntimeError: the device is of no more use to this process.
+    """
+    began = time.perf_counter() - sum(part["seconds"] for part in results["parts"].values())
+
+    def elapsed() -> float:
+        return time.perf_counter() - began
+
+    for name in [n for n in planned if n not in results["parts"]]:
+        part, at = planned[name], elapsed()
+        found = results["parts"][name] = {"kind": part.kind, "seconds": 0.0, "error": None}
         if at + part.seconds > budget:
-            found["error"] = (
-                f"left out, {at:,.0f} s after the start: it may take {part.seconds:.0f} s"
-            )
-        else:
-            _say(f"{at:5.0f} s  {name}")
-            try:
-                for numbers in part.measure(results):
-                    found["numbers"], found["error"] = numbers, None
-                    found["seconds"] = time.perf_counter() - began - at
-                    write(results)
-            except Exception as error:  # the others are still to be measured
-                traceback.print_exc()
-                found["error"] = _line(error)
-            found["seconds"] = time.perf_counter() - began - at
-            if device != "cpu":
-                torch.cuda.empty_cache()
+            found["error"] = f"left out at {at:,.0f} s, since it may take {part.seconds:.0f} s"
+            continue
+        _say(f"{at:5.0f} s  {name}")
+        try:
+            for numbers in part.measure(results):
+                found["numbers"], found["seconds"] = numbers, elapsed() - at
+                write(results)
+                if found["seconds"] > 1.5 * part.seconds:
+                    found["error"] = f"cut short after {found['seconds']:,.0f} s"
+                    break
+        except Exception as error:  # the others are still to be measured
+            traceback.print_exc()
+            found["error"] = _line(error)
+        found["seconds"] = elapsed() - at
         write(results)
-    return results
+        gc.collect()
+        synchronize(device)
+        if device != "cpu":
+            torch.cuda.empty_cache()
 
 
 def main() -> None:
@@ -249,12 +272,13 @@ def main() -> None:
     parser.add_argument("--device", choices=("cuda", "cpu"), default="cuda")
     parser.add_argument("--budget", type=float, default=480, help="seconds")
     parser.add_argument("--out", type=Path, help="folder; that of this file unless --quick")
+    parser.add_argument("--go-on", action="store_true", help="measure what the folder's file lacks")
     chosen = parser.parse_args()
     if chosen.device == "cuda" and not torch.cuda.is_available():
-        parser.error(
-            "torch sees no CUDA GPU: this measures one (--quick --device cpu tries it out)"
-        )
+        parser.error("torch sees no CUDA GPU; --quick --device cpu tries this out without one")
     folder = chosen.out or (None if chosen.quick or chosen.device == "cpu" else HERE)
+    if chosen.go_on and folder is None:
+        parser.error("--go-on needs --out")
 
     def write(results: dict[str, Any]) -> None:
         if folder is not None:
@@ -262,16 +286,20 @@ def main() -> None:
             (folder / "gpu_speed.json").write_text(json.dumps(results, indent=1) + "\n")
             (folder / "gpu_speed.md").write_text(page(results))
 
-    effort = QUICK if chosen.quick else FULL
-    planned = parts(effort, chosen.device)
-    if chosen.quick:
-        planned = {name: replace_seconds(part) for name, part in planned.items()}
-    print(page(measure(planned, chosen.device, chosen.budget, write)))
-
-
-def replace_seconds(part: Part) -> Part:
-    """Reckon with nothing: the shapes are small."""
-    return part._replace(seconds=0)
+    results: dict[str, Any] = {"machine": machine(chosen.device), "parts": {}}
+    if chosen.go_on and folder is not None:
+        results = json.loads((folder / "gpu_speed.json").read_text())
+    planned = parts(QUICK if chosen.quick else FULL, chosen.device)
+    try:
+        measure(planned, chosen.device, chosen.budget, write, results)
+    except RuntimeError:  # after some errors CUDA takes nothing more from a process
+        if folder is None:
+            raise
+        traceback.print_exc()
+        again = [a for a in sys.argv[1:] if a != "--go-on"]
+        os.execv(sys.executable, [sys.executable, __file__, *again, "--go-on"])
+    write(results)
+    print(page(results))
 
 
 if __name__ == "__main__":

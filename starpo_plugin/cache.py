@@ -11,8 +11,10 @@ a token is added: with 256 conversations of a tiny model that is three quarters 
 """
 
 from collections.abc import Sequence
+from functools import partial
 from inspect import signature
 from typing import Any
+from weakref import ref
 
 import torch
 from torch import Tensor
@@ -42,8 +44,10 @@ class SlotCache:
         self._body, self._rows, self._context = policy_body, rows, context
         self._argument = cache_argument(policy_body)
         self._layers: list[_SlotLayer] = []
-        # transformers makes a layer when the model first comes to it
-        self._cache = Cache(layer_class_to_replicate=self._new_layer)  # pyright: ignore[reportArgumentType]
+        # transformers makes a layer when the model first comes to it. What makes it knows this
+        # cache weakly: the buffers are freed with their engine, before an update needs the memory
+        new_layer: Any = partial(_new_layer, ref(self))
+        self._cache = Cache(layer_class_to_replicate=new_layer)
         self._lowest = torch.tensor(-torch.inf, dtype=dtype, device=device)
         self._zero = torch.zeros((), dtype=dtype, device=device)
         self._columns = torch.arange(_ROOM, device=device)
@@ -118,6 +122,12 @@ class SlotCache:
         self._first_cell = torch.arange(self._rows, device=device) * capacity
         for layer in self._layers:
             layer.grow(capacity)
+
+
+def _new_layer(of: "ref[SlotCache]") -> "_SlotLayer":
+    cache = of()
+    assert cache is not None
+    return cache._new_layer()
 
 
 class _SlotLayer(DynamicLayer):

@@ -1,8 +1,10 @@
 """Recorded steps: shapes rounded up, rows that write nowhere, growing buffers; the same tokens."""
 
 import dataclasses
+import gc
 import random
 import warnings
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -166,6 +168,20 @@ def test_an_engine_goes_on_when_all_were_released(policy):
         same(converse(engine, policy, seed), converse(other, policy, seed))
 
 
+@pytest.mark.parametrize("make", [plain, lambda *given: graphed(*given, Tape)])
+def test_keys_and_values_are_freed_with_their_engine(policy, make):
+    """The update that follows needs their memory, and would not wait for a collection of cycles."""
+    engine = make(policy, 3)
+    reply(engine, 12)
+    layer = weakref.ref(engine._cache._layers[0])
+    gc.disable()
+    try:
+        del engine
+        assert layer() is None
+    finally:
+        gc.enable()
+
+
 # --- what is recorded ---
 
 
@@ -288,7 +304,7 @@ def test_graphs_draw_the_same_tokens_on_a_gpu(seed, slots):
     expected = converse(plain(policy, slots), policy, seed)
     engine = graphed(policy, slots)
     with warnings.catch_warnings():
-        warnings.simplefilter("error")
+        warnings.filterwarnings("error", message="no CUDA graph")
         found = converse(engine, policy, seed)
     same(found, expected, tolerance=1e-3)
     assert any(engine._recorded.values())
