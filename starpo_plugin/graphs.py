@@ -15,6 +15,7 @@ What was left out: prompts are read plainly, a few large passes each turn.
 
 import warnings
 from collections.abc import Callable
+from functools import cache
 from typing import Protocol
 
 import torch
@@ -60,7 +61,7 @@ class CudaGraphs:
     """
 
     def __init__(self) -> None:
-        self._stream = torch.cuda.Stream()
+        self._stream = _side_stream()
         self._pool = torch.cuda.graph_pool_handle()
 
     def first(self, step: Step) -> None:
@@ -83,6 +84,12 @@ class CudaGraphs:
         ):
             step()
         return graph.replay
+
+
+@cache
+def _side_stream() -> torch.cuda.Stream:
+    """Give the one stream that steps are recorded on: CUDA's libraries keep memory for each."""
+    return torch.cuda.Stream()
 
 
 class GraphedEngine(SlotEngine):
