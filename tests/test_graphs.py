@@ -141,7 +141,7 @@ def test_whole_rollouts_are_the_same(policy):
 
 def test_rows_that_are_computed_only_for_the_shape_change_nothing(policy):
     """Not the keys and values of who waits, not the replies and the noise of anybody else."""
-    engine = graphed(policy, 8)
+    engine = GraphedEngine(policy, frozenset(), 0, 8, 40)
     for c in range(8):
         engine.ask(c, [7, 8, 9 + c], 3 + 2 * c, torch.rand(40))
     steps = 0
