@@ -18,7 +18,7 @@ BENCH := $(VENV_BENCH)/bin
 TRAIN := $(VENV_TRAIN)/bin
 
 .NOTPARALLEL:
-.PHONY: help demo test lint types format bench bench-train bench-learning bench-echo-trap bench-from-zero clean FORCE
+.PHONY: help demo test lint types format bench bench-train bench-learning bench-echo-trap bench-from-zero bench-gpu clean FORCE
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' Makefile | expand -t 24
@@ -56,6 +56,10 @@ bench-echo-trap: $(VENV)/.installed ## Push a run into the echo trap; rewrites b
 
 bench-from-zero: $(VENV)/.installed ## Train without imitation; rewrites benchmarks/from_zero.md
 	$(BIN)/python benchmarks/from_zero.py
+
+bench-gpu: $(VENV)/.installed ## Test and measure on a CUDA GPU, 10 minutes; rewrites benchmarks/gpu_speed.md
+	-$(BIN)/python -m pytest -m gpu
+	$(BIN)/python benchmarks/gpu_speed.py
 
 clean: ## Remove everything that make and the tools made, except runs/
 	rm -rf $(VENV) $(VENV_BENCH) $(VENV_TRAIN) build dist .hypothesis .pytest_cache .ruff_cache

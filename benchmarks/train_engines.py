@@ -119,7 +119,7 @@ def sampling_with(kind: Callable[..., Any], made: list[Any]) -> Iterator[None]:
     """Let rollouts sample with an engine of this kind; each that is made is added to ``made``."""
 
     def make(*arguments: Any) -> Any:
-        *of_all, _, columns = arguments  # without whether to keep the cache
+        *of_all, _, columns, _ = arguments  # neither the cache nor how it is run is asked for
         made.append(kind(*of_all, columns))
         return made[-1]
 

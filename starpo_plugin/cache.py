@@ -11,8 +11,10 @@ a token is added: with 256 conversations of a tiny model that is three quarters 
 """
 
 from collections.abc import Sequence
+from functools import partial
 from inspect import signature
 from typing import Any
+from weakref import ref
 
 import torch
 from torch import Tensor
@@ -49,8 +51,10 @@ class SlotCache:
         self._body, self._rows, self._context = policy_body, rows, context
         self._argument = cache_argument(policy_body)
         self._layers: list[_SlotLayer] = []
-        # transformers makes a layer when the model first comes to it
-        self._cache = Cache(layer_class_to_replicate=self._new_layer)  # pyright: ignore[reportArgumentType]
+        # transformers makes a layer when the model first comes to it. What makes it knows this
+        # cache weakly: the buffers are freed with their engine, before an update needs the memory
+        new_layer: Any = partial(_new_layer, ref(self))
+        self._cache = Cache(layer_class_to_replicate=new_layer)
         self._lowest = torch.tensor(-torch.inf, dtype=dtype, device=device)
         self._zero = torch.zeros((), dtype=dtype, device=device)
         columns = max(columns, _ROOM)
@@ -58,11 +62,23 @@ class SlotCache:
         self._first_cell = torch.arange(rows, device=device) * columns
 
     @property
-    def columns(self) -> int:
-        """Tokens that a row has room for, before the buffers grow."""
+    def capacity(self) -> int:
+        """Columns that there is room for; where it changes, the buffers are others."""
         return len(self._columns)
 
-    def forward(self, ids: Tensor, first_row: int, positions: Tensor, width: int) -> Tensor:
+    def reserve(self, width: int) -> None:
+        """Make room for so many columns, and for more if there was too little."""
+        if width > self.capacity:
+            self._grow(width)
+
+    def forward(
+        self,
+        ids: Tensor,
+        first_row: int,
+        positions: Tensor,
+        width: int,
+        live: Tensor | None = None,
+    ) -> Tensor:
         """Hidden states [R, L, D] of new tokens ``ids`` [R, L] of rows ``first_row`` and on.
 
         Args:
@@ -70,11 +86,15 @@ class SlotCache:
             first_row: row of ``ids[0]``.
             positions: [R, L], consecutive in a row.
             width: columns that are looked at: no position lies beyond.
+            live: bool [R], rows that are read; all of them unless given. Of the others nothing is
+                written to the cache, and what is returned means nothing.
         """
-        if width > len(self._columns):
-            self._grow(width)
+        self.reserve(width)
         rows = ids.shape[0]
         cells = self._first_cell[first_row : first_row + rows, None] + positions
+        if live is not None:
+            cells = torch.where(live[:, None], cells, self._rows * self.capacity)
+            positions = torch.where(live[:, None], positions, 0)
         for layer in self._layers:
             layer.place(cells.flatten(), first_row, width)
         self._place = (cells.flatten(), first_row, width)
@@ -98,7 +118,7 @@ class SlotCache:
             layer.move(source, target, width)
 
     def _new_layer(self) -> "_SlotLayer":
-        layer = _SlotLayer(self._rows, len(self._columns))
+        layer = _SlotLayer(self._rows, self.capacity)
         layer.place(*self._place)
         self._layers.append(layer)
         return layer
@@ -112,13 +132,23 @@ class SlotCache:
             layer.grow(capacity)
 
 
+def _new_layer(of: "ref[SlotCache]") -> "_SlotLayer":
+    cache = of()
+    assert cache is not None
+    return cache._new_layer()
+
+
 class _SlotLayer(DynamicLayer):
-    """One layer's keys and values, [rows, columns, heads, D] each."""
+    """One layer's keys and values, [rows, columns, heads, D] each.
+
+    Behind the last row is a cell that is written to and never read.
+    """
 
     def __init__(self, rows: int, capacity: int) -> None:
         super().__init__()
         self._rows, self._capacity = rows, capacity
-        self._buffers: list[Tensor] = []
+        self._flat: list[Tensor] = []  # [rows * columns + 1, heads, D]
+        self._buffers: list[Tensor] = []  # the same without the last cell
 
     def place(self, cells: Tensor, first_row: int, width: int) -> None:
         """Say where the next ``update`` writes (row * capacity + column), and what it returns."""
@@ -129,15 +159,12 @@ class _SlotLayer(DynamicLayer):
     ) -> tuple[Tensor, Tensor]:
         """Write new tokens; return all tokens of their rows."""
         new = (key_states, value_states)
-        if not self._buffers:
+        if not self._flat:
             # zeros: a number that is masked out may be anything but not a NaN
-            self._buffers = [
-                x.new_zeros(self._rows, self._capacity, x.shape[1], x.shape[3]) for x in new
-            ]
+            self._hold([x[:, :, 0] for x in new])
         rows = slice(self._first_row, self._first_row + key_states.shape[0])
-        for buffer, x in zip(self._buffers, new, strict=True):
-            flat = buffer.view(-1, *buffer.shape[2:])
-            flat.index_copy_(0, self._cells, x.transpose(1, 2).reshape(-1, *buffer.shape[2:]))
+        for flat, x in zip(self._flat, new, strict=True):
+            flat.index_copy_(0, self._cells, x.transpose(1, 2).reshape(-1, *flat.shape[1:]))
         keys, values = (b[rows, : self._width].transpose(1, 2) for b in self._buffers)
         return keys, values
 
@@ -148,12 +175,17 @@ class _SlotLayer(DynamicLayer):
 
     def grow(self, capacity: int) -> None:
         """Make room for more columns."""
-        grown = []
-        for old in self._buffers:
-            new = old.new_zeros(self._rows, capacity, *old.shape[2:])
-            new[:, : self._capacity] = old
-            grown.append(new)
-        self._buffers, self._capacity = grown, capacity
+        before, width = self._buffers, self._capacity
+        self._capacity = capacity
+        self._hold(self._flat)
+        for new, old in zip(self._buffers, before, strict=True):
+            new[:, :width] = old
+
+    def _hold(self, like: Sequence[Tensor]) -> None:
+        """Make buffers for numbers like these [..., heads, D]."""
+        cells = self._rows * self._capacity
+        self._flat = [x.new_zeros(cells + 1, *x.shape[1:]) for x in like]
+        self._buffers = [x[:-1].view(self._rows, self._capacity, *x.shape[1:]) for x in self._flat]
 
 
 def cache_argument(body: Any) -> str:

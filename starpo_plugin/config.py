@@ -288,6 +288,10 @@ class TrainConfig:
     """Compile the model's blocks for the update (torch.compile), which takes a while at first;
     rollouts are not compiled.
     """
+    cuda_graphs: bool = False
+    """Sample tokens by replaying CUDA graphs, in training and in its evaluations; changes results
+    by rounding alone. Off until it has been measured on a GPU.
+    """
 
     # --- evaluation ---
     eval_every: int = 20

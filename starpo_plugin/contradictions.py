@@ -26,6 +26,7 @@ def refuse_contradictions(config: "TrainConfig") -> None:
     _world_model(config)
     _diagnostics(config)
     _lora(config)
+    _graphs(config)
     for name in ("loss_sections", "advantage_sections"):
         _sections_of_format(name, getattr(config, name), config)
 
@@ -177,4 +178,12 @@ def _lora(config: "TrainConfig") -> None:
         raise ValueError(
             f"{name}={getattr(config, name)!r} needs an adapter, and lora_rank=0 trains all weights"
             " without one: set lora_rank"
+        )
+
+
+def _graphs(config: "TrainConfig") -> None:
+    """What both record a model's kernels are not tried together."""
+    if config.cuda_graphs and config.compile:
+        raise ValueError(
+            "cuda_graphs=True and compile=True were never run together: use one of them"
         )

@@ -74,6 +74,7 @@ def make_engine(
     temperature: float = 1.0,
     keep_cache: bool = True,
     columns: int = 0,
+    cuda_graphs: bool = False,
 ) -> Engine:
     """Make the engine that suits a model.
 
@@ -88,7 +89,20 @@ def make_engine(
             (``cache.keeps_slots``). ``False`` reads conversations anew: slow, and right for all.
         columns: tokens of a conversation that the cache has room for from the start. It grows by
             itself, which takes copies: an engine's ``columns`` tell what the next one needs.
+        cuda_graphs: whether to decode by replaying CUDA graphs (``graphs``).
+
+    Raises:
+        ValueError: CUDA graphs for a model whose cache can't be kept.
     """
+    if cuda_graphs:
+        from starpo_plugin.graphs import GraphedEngine  # which is a SlotEngine
+
+        if not keep_cache:
+            raise ValueError(
+                "cuda_graphs=True replays steps on a cache that is kept from turn to turn, which"
+                " this model does not allow: leave cuda_graphs off"
+            )
+        return GraphedEngine(policy, end_ids, pad_id, slots, longest_reply, temperature, columns)
     if keep_cache:
         return SlotEngine(policy, end_ids, pad_id, slots, longest_reply, temperature, columns)
     return RereadingEngine(policy, end_ids, pad_id, temperature)
@@ -139,10 +153,11 @@ class SlotEngine:
         # of each row: the next token to be read, its position, tokens drawn, limit, place of its
         # reply in the tensors below
         self._state = torch.zeros(5, slots, dtype=torch.long, device=device)
-        self._noise = torch.zeros(slots, longest_reply, device=device)
-        self._tokens = torch.zeros(slots, longest_reply, dtype=torch.long, device=device)
+        # and a place for what belongs nowhere
+        self._noise = torch.zeros(slots + 1, longest_reply, device=device)
+        self._tokens = torch.zeros(slots + 1, longest_reply, dtype=torch.long, device=device)
         single = torch.promote_types(policy.model.dtype, torch.float32)
-        self._logprobs = torch.zeros(slots, longest_reply, dtype=single, device=device)
+        self._logprobs = torch.zeros(slots + 1, longest_reply, dtype=single, device=device)
         self._places = list(range(slots))  # free rows of these three
         self._place_of: dict[int, int] = {}
         vocabulary = policy.model.get_output_embeddings().weight.shape[0]
@@ -163,7 +178,7 @@ class SlotEngine:
     @property
     def columns(self) -> int:
         """See ``Engine``."""
-        return self._cache.columns
+        return self._cache.capacity
 
     def ask(self, conversation: int, ids: Sequence[int], limit: int, noise: Tensor) -> None:
         """See ``Engine``. Raises ``ValueError`` if all slots are taken."""
@@ -193,21 +208,33 @@ class SlotEngine:
         n = self._replying
         if not n:
             return []
-        token, position, drawn, limit, place = self._state[:, :n]
-        hidden = self._cache.forward(
-            token.unsqueeze(1), 0, position.unsqueeze(1), self._furthest + self.steps + 1
-        )
+        over = self._decode(n, self._furthest + self.steps + 1)
+        self.steps += 1
+        self.row_steps += n
+        self._ended = over.nonzero()[:, 0].tolist()
+        return self._collect(self._ended) if self._ended else []
+
+    def _decode(self, rows: int, width: int, live: Tensor | None = None) -> Tensor:
+        """Draw a token for each of the first rows; bool [rows], whose reply has ended by it.
+
+        Args:
+            rows: how many.
+            width: columns of the cache that they look at.
+            live: bool [rows], who is replying; all of them unless given. What is computed for the
+                others is written to places that nothing is read from.
+        """
+        token, position, drawn, limit, place = self._state[:, :rows]
+        hidden = self._cache.forward(token.unsqueeze(1), 0, position.unsqueeze(1), width, live)
         cell = place * self._noise.shape[1] + drawn
+        if live is not None:
+            cell = torch.where(live, cell, self._noise.numel() - 1)
         noise = self._noise.view(-1)[cell]
         chosen, logprob = draw(self._policy.logits(hidden[:, 0]), noise, self._temperature)
         self._tokens.view(-1)[cell] = chosen
         self._logprobs.view(-1)[cell] = logprob
-        token.copy_(chosen)
-        self._state[1:3, :n] += 1
-        self.steps += 1
-        self.row_steps += n
-        self._ended = (self._ends[chosen] | (drawn == limit)).nonzero()[:, 0].tolist()
-        return self._collect(self._ended) if self._ended else []
+        token.copy_(chosen)  # of a row that isn't live, too: it is set anew before it replies
+        self._state[1:3, :rows] += 1
+        return self._ends[chosen] | (drawn == limit)
 
     def _of(self, row: int) -> _Row:
         held = self._rows[row]

@@ -61,6 +61,7 @@ class Evaluator:
                 config.eval_temperature,
                 config.at_once(processes.count),
                 config.env_threads,
+                config.cuda_graphs,
             ),
             processes=processes,
             **parse_args(config.eval_args),

@@ -12,7 +12,8 @@ NOTE = "starpo.json"
 
 
 def locate(text: str) -> TrainConfig:
-    """Find a model and how it was trained: the config, with ``model`` set to where it is.
+    """Find a model and how it was trained: the config, with ``model`` set to where it is, and
+    without what only the machine of its training may have (CUDA graphs).
 
     Args:
         text: a run folder (its last checkpoint), one of its checkpoints, a model that ``starpo
@@ -21,6 +22,10 @@ def locate(text: str) -> TrainConfig:
     Raises:
         ValueError: a run that has no checkpoint yet.
     """
+    return replace(_as_trained(text), cuda_graphs=False)
+
+
+def _as_trained(text: str) -> TrainConfig:
     path = Path(text)
     if (path / "config.json").exists() and not _is_model(path):
         config = RunFolder(path).config()

@@ -60,7 +60,7 @@ class Beginning:
     """
     resume: Annotated[str | None, tyro.conf.arg(metavar="RUN")] = None
     """Go on from this run folder's last checkpoint; only --iterations, --micro-batch-tokens,
-    --slots, --gradient-checkpointing and --compile may be given besides.
+    --slots, --gradient-checkpointing, --compile and --cuda-graphs may be given besides.
     """
 
 

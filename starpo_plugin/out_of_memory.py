@@ -11,7 +11,10 @@ from starpo_plugin.shapes import read_shape
 
 Stage = Literal["imitation", "rollout", "update", "evaluation"]
 
-RESUMABLE = ("iterations", "micro_batch_tokens", "slots", "gradient_checkpointing", "compile")
+RESUMABLE = (
+    *("iterations", "micro_batch_tokens", "slots", "gradient_checkpointing", "compile"),
+    "cuda_graphs",
+)
 """Fields that a run can go on with changed: they change memory, speed or length, not results."""
 
 

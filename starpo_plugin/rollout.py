@@ -46,6 +46,8 @@ class Sampling:
     then are read in an order that depends on the clock, which changes log-probabilities by rounding
     errors. 0 steps all in turn: the same bits each time.
     """
+    cuda_graphs: bool = False
+    """Whether tokens are drawn by replaying CUDA graphs, where the model is on a GPU."""
 
 
 Stepped = tuple[Any, Any, bool, bool, dict[str, Any]]
@@ -108,6 +110,11 @@ class Rollouts:
         sections = [spec.protocol.tag(s) for s in spec.protocol.sections]
         tokens.check_tags(tag for s in sections for tag in (f"<{s}>", f"</{s}>"))
         tokens.check_opening(f"<{sections[0]}>")
+        if sampling.cuda_graphs and processes is not None and processes.sharded:
+            raise ValueError(
+                "cuda_graphs=True needs weights that stay where they are, and sharded ones (FSDP)"
+                " are put together for each rollout: leave cuda_graphs off, or shard nothing"
+            )
         self._policy, self._tokens, self._spec = policy, tokens, spec
         self._sampling = sampling
         self._keep_cache = keep_cache
@@ -198,6 +205,7 @@ class Rollouts:
             self._sampling.temperature,
             self._slotted,
             self._columns,
+            self._sampling.cuda_graphs,
         )
 
     def _ask(self, engine: Engine, n: int, episode: _Episode) -> None:

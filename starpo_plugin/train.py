@@ -95,6 +95,7 @@ def _iterate(
             config.temperature,
             config.slots,
             config.env_threads,
+            config.cuda_graphs,
         ),
         shaping=rewarding,
         processes=processes,

@@ -203,3 +203,13 @@ def test_full_training_holds_its_weights_in_single_precision():
     assert held(model, config).dtype == torch.float32
     assert frozen_dtype(config) == torch.bfloat16
     assert frozen_dtype(TrainConfig()) == torch.float32
+
+
+def test_rotary_frequencies_stay_in_single_precision():
+    """They are no weights: rounded, tokens far into a sequence would be turned by radians."""
+    model = small_policy().model
+    frequencies = model.model.rotary_emb.inv_freq.clone()
+    kept = held(model, TrainConfig(precision="bf16", lora_rank=4))
+    assert kept.dtype == torch.bfloat16
+    assert kept.model.rotary_emb.inv_freq.dtype == torch.float32
+    assert torch.equal(kept.model.rotary_emb.inv_freq, frequencies)
