@@ -1,6 +1,6 @@
 """A reward for parts of an answer's form, for a policy that has never seen one.
 
-    starpo train --turn-reward form_reward:form --format answer --format-penalty -0.4 ...
+    starpo train --turn-reward form_reward:form --format answer ...
 
 A random policy all but never writes a whole ``<answer>move</answer>``, so it would never be paid.
 """
@@ -8,23 +8,26 @@ A random policy all but never writes a whole ``<answer>move</answer>``, so it wo
 from collections.abc import Mapping
 from typing import Any
 
-TAG = 0.1
-"""Given back for a tag. With a format penalty of 0.4 a reply with both tags and nothing between
-them costs 0.2, more than one with a move that is not legal.
+WORST = -1.0
+"""For a reply that has no part of the form; it is paid instead of what the game and the format
+take.
 """
-ILLEGAL = 0.05
-"""Cost of a move that is not legal, beside the 0.1 that games take for it: in some (Sokoban) a
-legal move costs 0.1 too.
+PART = 0.15
+"""Given back for each of three parts: the opening tag at the very beginning, one closing tag behind
+it, and something between them. With all three, and more behind them, a reply costs 0.55.
+"""
+IDLE = 0.2
+"""Cost of a move that changes nothing, beside the 0.1 that games take for one that is not legal.
+Without it the first legal move that is found becomes the only one: in most states it costs nothing.
 """
 
 
 def form(reward: float, reply: str, info: Mapping[str, Any]) -> float:
-    """Give an ill-formed reply a part of its penalty back for each answer tag that it has once, the
-    closing one only behind the opening one; a well-formed one pays for a move that is not legal.
-    """
+    """Give a well-formed reply what the game pays, less ``IDLE``; another one its parts' worth."""
     if info["well_formed"]:
-        return reward if info["action_is_valid"] else reward - ILLEGAL
-    _, opened, rest = reply.partition("<answer>")
-    opening = opened != "" and "<answer>" not in rest
-    closing = opening and rest.count("</answer>") == 1
-    return reward + TAG * (opening + closing)
+        return reward if info["action_is_effective"] else reward - IDLE
+    before, opened, rest = reply.partition("<answer>")
+    between, closed, behind = rest.partition("</answer>")
+    begun = bool(opened) and not before
+    shut = begun and bool(closed) and "</answer>" not in behind
+    return WORST + PART * (begun + shut + (shut and bool(between.strip())))

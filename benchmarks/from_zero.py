@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from importlib.metadata import version
 from itertools import product
+from os.path import relpath
 from pathlib import Path
 from statistics import fmean
 
@@ -26,7 +27,8 @@ EVERYWHERE: Options = {
     "--model": "tiny",
     "--tiny-layers": "2",
     "--kl-coef": "0",  # there is nothing worth staying near to
-    "--grpo-scale": "none",
+    "--advantage": "turn_grpo",  # a reply is no worse for an earlier one
+    "--rewards": "turn",
     "--system-template": "",
     "--user-template": "{observation}",
     "--context-turns": "1",
@@ -36,13 +38,12 @@ EVERYWHERE: Options = {
     "--format": "answer",
     "--max-actions-per-turn": "1",
     "--max-reply-tokens": "4",  # an opening tag, a move, a closing tag, the end of the turn
-    "--format-penalty": "-0.4",
     "--turn-reward": "form_reward:form",
     "--groups": "8",
-    "--members": "16",
-    "--mini-batch": "64",
+    "--members": "64",  # one word in some hundred is a move
+    "--mini-batch": "128",
     "--actor-lr": "2e-3",
-    "--entropy-coef": "0.01",  # until a move is found, nothing else keeps it from settling on one
+    "--entropy-coef": "0.05",  # at 0.2 no form was found, at 0.003 one move became the only one
     "--old-logprobs": "sampler",
     "--lr-decay": "linear",
     "--micro-batch-tokens": "16384",
@@ -63,21 +64,23 @@ class Game:
     iterations: int
 
 
+ARMS = relpath(HERE / "bandit_arms.txt")
+"""Eight cautious and eight daring names of a single word, each with each, in both orders."""
 GAMES: Mapping[str, Game] = {
     "Bandit": Game(
-        "two arms, one pull",
+        "two arms of sixteen names, one pull",
         {
             "--env": "TextBandit-v0",
+            "--env-args": f"levels={ARMS}",
             "--max-turns": "1",
             "--max-actions": "1",
-            "--max-reply-tokens": "5",  # some arms have two words
         },
-        160,
+        200,
     ),
     "FrozenLake": Game(
         "3x3, not slippery",
         {"--env": "TextFrozenLake-v0", "--env-args": "size=3"},
-        160,
+        200,
     ),
     "Sokoban": Game(
         "5x5 with its walls, one box, one to three moves to the solution",
@@ -85,7 +88,7 @@ GAMES: Mapping[str, Game] = {
             "--env": "TextSokoban-v0",
             "--env-args": ("size=5", "boxes=1", "min_solution=1", "max_solution=3"),
         },
-        160,
+        200,
     ),
 }
 
@@ -173,12 +176,16 @@ def page(runs: Mapping[str, Sequence[RunFolder]], size: Size, seconds: float) ->
         "## What makes it possible",
         "",
         "- Replies of the form `<answer>move</answer>`, without a thought, one move each, and room"
-        " for hardly more.",
+        " for no more.",
         "- A reward for parts of that form: with random weights a whole answer is as good as never"
-        " written. A reply that is not well formed costs 0.4 and gets 0.1 back for each of the two"
-        " tags; a move that is not legal costs 0.05 more than in the game"
-        " (`benchmarks/form_reward.py`, given as `--turn-reward form_reward:form`). Evaluations"
-        " know nothing of it.",
+        " written. A reply that is not well formed costs 1 and gets 0.15 back for each of three"
+        " parts: it begins with the opening tag, has one closing tag, and something between them."
+        " A move that changes nothing costs 0.2 more than in the game: without that the first"
+        " legal move that was found became the only one (`benchmarks/form_reward.py`, given as"
+        " `--turn-reward form_reward:form`). Evaluations know nothing of it.",
+        "- Groups of 64, each turn's return against the group's at that turn: one word in some"
+        " hundred is a move, and what is found seldom has to weigh much, which dividing by the"
+        " group's spread does. In a run with groups of 16 the lake stayed at one and the same move.",
         "- The tokenizer of the tiny model: its words are those of the game's messages and moves,"
         " beside single characters and bytes; each tag is one token.",
         "- The observation alone as the prompt: no rules, which it could not read.",

@@ -129,13 +129,16 @@ def test_a_level_is_reached_when_it_lasts():
 
 
 def paid(reply: str) -> float:
-    """What a reply is worth on a lake, where a legal move that does not end it earns nothing."""
+    """What a reply is worth on a lake, where a legal move that does not end it earns nothing; here
+    one can't go down.
+    """
     from form_reward import form
 
     read = ChatProtocol("answer").parse(reply)
     legal = bool(read.actions) and set(read.actions) <= {"left", "right", "up", "down"}
     cost = 0.4 * (not read.well_formed) + 0.1 * (bool(read.actions) and not legal)
-    return form(-cost, reply, {"well_formed": read.well_formed, "action_is_valid": legal})
+    moved = legal and "down" not in read.actions
+    return form(-cost, reply, {"well_formed": read.well_formed, "action_is_effective": moved})
 
 
 def test_each_step_towards_a_legal_move_pays_more():
@@ -143,18 +146,24 @@ def test_each_step_towards_a_legal_move_pays_more():
         "left",
         "<answer>left",
         "<answer></answer>",
+        "<answer>up</answer>.",
         "<answer>x</answer>",
+        "<answer>down</answer>",
         "<answer>up</answer>",
     )
-    assert [round(paid(s), 2) for s in steps] == [-0.4, -0.3, -0.2, -0.15, 0.0]
+    expected = [-1.0, -0.85, -0.7, -0.55, -0.3, -0.2, 0.0]
+    assert [round(paid(s), 2) for s in steps] == expected
 
 
 @pytest.mark.parametrize(
     "reply",
-    ["", "</answer>", "</answer><answer>", "<answer><answer>", "<answer></answer></answer>"],
+    [
+        *("", "</answer>", "</answer><answer>", "<answer><answer>", "<answer></answer></answer>"),
+        *("<answer>up</answer></answer>", " <answer>up"),
+    ],
 )
 def test_repeating_or_turning_the_tags_round_pays_no_more_than_one(reply):
-    assert paid(reply) <= -0.3 + 1e-9
+    assert paid(reply) <= -0.85 + 1e-9
 
 
 def test_charts_in_a_stack_are_one_drawing_below_each_other():
