@@ -185,7 +185,8 @@ def page(runs: Mapping[str, Sequence[RunFolder]], size: Size, seconds: float) ->
         " `--turn-reward form_reward:form`). Evaluations know nothing of it.",
         "- Groups of 64, each turn's return against the group's at that turn: one word in some"
         " hundred is a move, and what is found seldom has to weigh much, which dividing by the"
-        " group's spread does. In a run with groups of 16 the lake stayed at one and the same move.",
+        " group's spread does. In a run with groups of 16 the lake was left with one and the same"
+        " move.",
         "- The tokenizer of the tiny model: its words are those of the game's messages and moves,"
         " beside single characters and bytes; each tag is one token.",
         "- The observation alone as the prompt: no rules, which it could not read.",
