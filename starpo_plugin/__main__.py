@@ -12,8 +12,12 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-import tyro
-from rich.console import Console
+try:
+    import tyro
+    from rich.console import Console
+except ImportError as missing:  # only the environments are installed
+    print(f"starpo: pip install 'text-envs[starpo]' for the trainer ({missing})", file=sys.stderr)
+    raise SystemExit(2) from None
 
 from starpo_plugin import options
 from starpo_plugin.config import TrainConfig, parse_args, to_dict
@@ -117,7 +121,7 @@ def train_command(argv: Sequence[str]) -> int:
     console = Console(highlight=False, quiet=not folder.writes)
     if resume:
         folder.write_config(config)  # it may be told to go on for longer
-    announce(console, config, processes.num_processes)
+    announce(console, config, processes.num_processes, resume)
     try:
         with ConsoleWatcher(console) as watcher:
             last = train(config, watcher, resume)
