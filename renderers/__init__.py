@@ -4,13 +4,18 @@ Drawing needs no display and leaves pygame's display, events and environment alo
 """
 
 import os
+import sys
 
 os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")  # or pygame greets on standard output
 
 try:
     import pygame  # noqa: F401 (only to say what is missing)
 except ImportError as error:
-    raise ImportError("pictures need the render extra: pip install 'text-envs[render]'") from error
+    missing = "pictures need the render extra: pip install 'text-envs[render]'"
+    if sys.argv[:1] == ["-m"]:  # Python is still looking for what ``python -m renderers`` runs
+        print(f"python -m renderers: {missing}", file=sys.stderr)
+        raise SystemExit(2) from None
+    raise ImportError(missing) from error
 
 from renderers.bandit import draw_bandit
 from renderers.blackjack import draw_blackjack

@@ -23,18 +23,24 @@ _WORDS = {"true": True, "false": False, "none": None}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command. Returns its exit code: 0, or 2 with one line about what was wrong."""
+    """Run the command. Returns its exit code: 0; 2 with one line about what was wrong; 130 after
+    Ctrl-C.
+    """
     args = _parser().parse_args(argv)
     try:
         env = _make(args)
         frames = _Watched(episode_frames(env, AGENTS[args.agent](args.seed), seed=args.seed))
         path = write_frames(args.path, frames, args.fps)
+    except KeyboardInterrupt:
+        print("python -m renderers: stopped", file=sys.stderr)
+        return 130
     except (ValueError, TypeError, OSError, ImportError, gym.error.Error) as error:
         said = str(error).split(" was raised from the environment creator")[0]  # gym.make adds it
         print(f"python -m renderers: {said}", file=sys.stderr)
         return 2
     last = frames.last
-    print(f"{path}: {frames.number - 1} moves, return {last.total:.4g}. {last.note}".rstrip())
+    total = round(last.total, 9)  # costs of 0.1 that cancel out leave a 1e-16
+    print(f"{path}: {frames.number - 1} moves, return {total:.4g}. {last.note}".rstrip())
     return 0
 
 

@@ -11,8 +11,12 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import tyro
-from rich.console import Console
+try:
+    import tyro
+    from rich.console import Console
+except ImportError as missing:  # only the environments are installed
+    print(f"starpo: pip install 'text-envs[starpo]' for the trainer ({missing})", file=sys.stderr)
+    raise SystemExit(2) from None
 
 from starpo_plugin import options
 from starpo_plugin.config import TrainConfig, parse_args, to_dict
@@ -111,7 +115,7 @@ def train_command(argv: Sequence[str]) -> int:
     folder = RunFolder(config.run, processes.is_main_process)
     console = Console(highlight=False, quiet=not folder.writes)
     try:
-        announce(console, config, processes.num_processes)
+        announce(console, config, processes.num_processes, resume)
         with ConsoleWatcher(console) as watcher:
             last = train(config, watcher, resume)
         processes.destroy_process_group()

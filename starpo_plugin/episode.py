@@ -49,7 +49,7 @@ class EpisodeSpec:
             reason = str(error).split(" was raised from the environment creator")[0]
             hint = (
                 "; where an environment has no splits, give empty --train-args and --eval-args"
-                if "split" in kwargs and "split" in reason
+                if "split" in kwargs and ("split" in reason or "takes no arguments" in reason)
                 else ""
             )
             raise ValueError(f"env {self.env_id!r} can't be used: {reason}{hint}") from error

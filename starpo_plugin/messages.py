@@ -10,8 +10,10 @@ from starpo_plugin.out_of_memory import OutOfMemory
 from starpo_plugin.run_folder import RunFolder
 
 
-def announce(console: Console, config: TrainConfig, processes: int = 1) -> None:
-    """Say what run begins, and what will keep it from learning."""
+def announce(
+    console: Console, config: TrainConfig, processes: int = 1, resume: bool = False
+) -> None:
+    """Say what run begins or goes on, and what will keep it from learning."""
     episodes = f"{config.iterations} iterations of {config.groups} x {config.members} episodes"
     if config.from_data:
         stored = " ".join(config.from_data)
@@ -28,10 +30,26 @@ def announce(console: Console, config: TrainConfig, processes: int = 1) -> None:
             soft_wrap=True,
             style="yellow",
         )
+    if resume:
+        _say_if_complete(console, config)
     if config.model == "tiny" and config.actor_lr < 1e-5:
         console.print(
             f"note: --actor-lr {config.actor_lr:g} suits pretrained models; one made from scratch"
             " needs about --actor-lr 1e-4 --critic-lr 1e-3, and --warmup-updates to begin with",
+            soft_wrap=True,
+            style="yellow",
+        )
+
+
+def _say_if_complete(console: Console, config: TrainConfig) -> None:
+    """Say of a run that is to go on that it is over, and how to make it longer."""
+    from starpo_plugin.checkpoint import checkpoints
+
+    saved = checkpoints(RunFolder(config.run).checkpoints)
+    if saved and saved[-1][0] >= config.iterations:
+        console.print(
+            f"note: all {config.iterations} iterations of this run are done; a larger --iterations"
+            " makes it longer",
             soft_wrap=True,
             style="yellow",
         )

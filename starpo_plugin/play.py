@@ -154,6 +154,8 @@ def check_video(path: str) -> None:
     """Raise ``ValueError`` where ``record`` could not write this file, whatever the episode."""
     if Path(path).suffix.lower() not in (".mp4", ".gif"):
         raise ValueError(f"--video {path} must end in .mp4 or .gif")
+    if not Path(path).parent.is_dir():
+        raise ValueError(f"--video {path} can't be written: there is no folder {Path(path).parent}")
     _record_turns()
 
 

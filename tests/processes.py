@@ -9,8 +9,9 @@ def run_python(
     *argv: str, check: bool = True, timeout: float = 60, **environ: str
 ) -> subprocess.CompletedProcess[str]:
     here = os.path.dirname(__file__)
-    paths = [here, os.path.dirname(here), os.environ.get("PYTHONPATH", "")]
-    env = {**os.environ, "PYTHONPATH": os.pathsep.join(paths), **environ}
+    first = environ.pop("PYTHONPATH", "")  # shadows what is installed
+    paths = [first, here, os.path.dirname(here), os.environ.get("PYTHONPATH", "")]
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths)), **environ}
     command = [sys.executable, *argv]
     return subprocess.run(
         command, env=env, capture_output=True, text=True, check=check, timeout=timeout

@@ -249,3 +249,13 @@ def test_what_cannot_be_scored_is_refused():
 
 def test_the_example_in_the_docstring_is_true():
     assert doctest.testmod(agents) == (0, 4)
+
+
+def test_what_has_no_success_is_told_how_to_get_one():
+    with pytest.raises(ValueError, match=r"no 'success'; let step's info say"):
+        evaluate(gym.make("CartPole-v1"), FirstAction(), 1)
+
+
+class FirstAction:
+    def act(self, env, observation, info):
+        return 0

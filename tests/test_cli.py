@@ -91,6 +91,15 @@ def test_an_interrupt_leaves_too(run, monkeypatch):
     assert "You leave after 0 moves" in out
 
 
+def test_an_interrupt_of_any_command_is_no_traceback(run, monkeypatch):
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("text_envs.__main__.baselines.measure_all", interrupt)
+    code, _, err = run("baselines", LAKE)
+    assert (code, err) == (130, "stopped\n")
+
+
 def test_a_limit_ends_the_game(run, lake):
     argv = ("play", LAKE, "--level", lake, "--seed", "0", "--set", "max_episode_steps=2")
     out = run(*argv, typed="up\nup\nright\nright\n")[1]

@@ -8,8 +8,10 @@ import threading
 import time
 from pathlib import Path
 
+import gymnasium as gym
 import pytest
 import torch
+from processes import run_python
 from rich.console import Console
 
 from starpo_plugin.__main__ import main
@@ -81,6 +83,18 @@ def test_mistakes_are_named_in_one_line(argv, pieces, capsys, tmp_path, monkeypa
     for piece in pieces:
         assert piece in error
     assert list(tmp_path.iterdir()) == []  # nothing was begun
+
+
+def test_an_environment_that_takes_no_split_says_how_to_say_so(capsys):
+    class Plain(gym.Env):
+        observation_space = action_space = gym.spaces.Text(9)
+
+    gym.register("PlainText-v0", Plain)
+    try:
+        assert starpo("train", "--env", "PlainText-v0") == 2
+    finally:
+        gym.registry.pop("PlainText-v0")
+    assert "give empty --train-args and --eval-args" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -156,6 +170,19 @@ def test_resume_takes_what_changes_no_result(run):
     config, resumed = train_options(["--resume", str(run), *argv])
     assert resumed
     assert (config.micro_batch_tokens, config.gradient_checkpointing) == (99, True)
+
+
+def test_a_run_that_is_over_says_so_when_it_is_to_go_on(run, capsys):
+    assert starpo("train", "--resume", run) == 0
+    assert "all 3 iterations of this run are done; a larger --iterations" in capsys.readouterr().out
+
+
+def test_without_the_extra_the_command_names_it(tmp_path):
+    (tmp_path / "tyro.py").write_text("raise ImportError(\"No module named 'tyro'\")\n")
+    said = run_python("-m", "starpo_plugin", "train", check=False, PYTHONPATH=str(tmp_path))
+    assert said.returncode == 2
+    assert "pip install 'text-envs[starpo]'" in said.stderr
+    assert said.stderr.count("\n") == 1
 
 
 def test_a_lengthened_run_equals_one_that_was_long_from_the_start(tmp_path, capsys):
@@ -282,8 +309,11 @@ def test_an_episode_becomes_a_video(run, tmp_path, capsys):
     pytest.importorskip("imageio")
     assert starpo("play", run, "--video", tmp_path / "e.gif") == 0
     assert (tmp_path / "e.gif").read_bytes()[:4] == b"GIF8"
-    assert starpo("play", run, "--video", tmp_path / "none" / "e.gif") == 1
-    assert "no directory" in capsys.readouterr().err
+    capsys.readouterr()
+    assert starpo("play", run, "--video", tmp_path / "none" / "e.gif") == 2
+    said = capsys.readouterr()
+    assert "there is no folder" in said.err
+    assert said.out == ""  # said before the episode, not after it
 
 
 def test_a_video_without_the_extra(run, monkeypatch, capsys):

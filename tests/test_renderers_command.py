@@ -54,6 +54,36 @@ def test_command_refuses_malformed_arguments(argv, capsys):
     assert stop.value.code == 2
 
 
+def test_ctrl_c_is_no_traceback(tmp_path, capsys, monkeypatch):
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("renderers.__main__.write_frames", interrupt)
+    assert main([LAKE, str(tmp_path / "e.gif")]) == 130
+    assert capsys.readouterr().err == "python -m renderers: stopped\n"
+
+
+def test_costs_that_cancel_out_are_zero(tmp_path, capsys, monkeypatch):
+    def ends_near_zero(path, frames, fps):
+        for frame in frames:
+            object.__setattr__(frame, "total", 1.11e-16)
+        return path
+
+    monkeypatch.setattr("renderers.__main__.write_frames", ends_near_zero)
+    assert main([LAKE, str(tmp_path / "e.gif")]) == 0
+    assert "return 0." in capsys.readouterr().out
+
+
+def test_without_the_extra_the_command_names_it(tmp_path):
+    (tmp_path / "pygame.py").write_text("raise ImportError(\"No module named 'pygame'\")\n")
+    said = run_python("-m", "renderers", LAKE, "e.gif", check=False, PYTHONPATH=str(tmp_path))
+    assert said.returncode == 2
+    assert "pip install 'text-envs[render]'" in said.stderr
+    assert said.stderr.count("\n") == 1
+    asked = run_python("-c", "import renderers", check=False, PYTHONPATH=str(tmp_path))
+    assert "ImportError: pictures need the render extra" in asked.stderr
+
+
 def test_command_runs_as_a_module(tmp_path):
     said = run_python("-m", "renderers", LAKE, str(tmp_path / "e.gif"), "--tile", "16")
     assert (said.returncode, said.stderr) == (0, "")

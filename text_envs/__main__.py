@@ -28,7 +28,7 @@ class UsageError(Exception):
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; ``argv`` without the program's name. Returns the exit code: 2 for a mistake in
-    the call, as argparse does.
+    the call, as argparse does; 130 after Ctrl-C.
     """
     for stream in (sys.stdin, sys.stdout):
         if isinstance(stream, io.TextIOWrapper):  # a terminal that has no square-root sign shows ?
@@ -39,6 +39,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except UsageError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print("stopped", file=sys.stderr)
+        return 130
 
 
 def list_environments(args: argparse.Namespace) -> None:

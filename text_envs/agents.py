@@ -165,7 +165,10 @@ def play_episode(env: gym.Env[Any, str], agent: Agent, seed: int) -> Episode:
         moves += 1
         over = terminated or truncated
     if "success" not in info:
-        raise ValueError(f"{env} can't be scored: its info has no 'success'")
+        raise ValueError(
+            f"{env} can't be scored: its info has no 'success'; let step's info say"
+            " info['success'] = True or False when an episode ends (a gym.Wrapper can)"
+        )
     return Episode(bool(info["success"]), returned, moves)
 
 
