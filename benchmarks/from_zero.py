@@ -37,7 +37,7 @@ EVERYWHERE: Options = {
     "--max-tokens": "128",
     "--format": "answer",
     "--max-actions-per-turn": "1",
-    "--max-reply-tokens": "4",  # an opening tag, a move, a closing tag, the end of the turn
+    "--max-reply-tokens": "3",  # an opening tag, a move, a closing tag
     "--turn-reward": "form_reward:form",
     "--groups": "8",
     "--members": "64",  # one word in some hundred is a move
