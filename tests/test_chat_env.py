@@ -128,6 +128,7 @@ def test_wants_a_reset_and_strings():
 @pytest.mark.parametrize(
     ("kwargs", "message"),
     [
+        ({"protocol": "think"}, "protocol='think' must be a ChatProtocol or a dict of its fields"),
         ({"max_turns": 0}, "max_turns=0 must be a whole number of at least 1"),
         ({"max_actions": 2.5}, "max_actions=2.5 must be a whole number of at least 1"),
         ({"format_penalty": 0.1}, "format_penalty=0.1 must be a finite number of at most 0"),

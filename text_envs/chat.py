@@ -265,6 +265,11 @@ class ChatEnv(gym.Wrapper[Any, str, Any, str], RecordConstructorArgs):
                 raise ValueError(f"{name}={value!r} must be a whole number of at least 1")
         if isinstance(protocol, Mapping):
             protocol = ChatProtocol(**protocol)
+        if not isinstance(protocol, ChatProtocol | None):
+            raise ValueError(
+                f"protocol={protocol!r:.200} must be a ChatProtocol or a dict of its fields, such as"
+                " {'format': 'think'}"
+            )
         self.protocol = protocol or ChatProtocol()
         self.max_turns, self.max_actions = max_turns, max_actions
         self.format_penalty = checked_penalty("format_penalty", format_penalty)
