@@ -267,8 +267,8 @@ class ChatEnv(gym.Wrapper[Any, str, Any, str], RecordConstructorArgs):
             protocol = ChatProtocol(**protocol)
         if not isinstance(protocol, ChatProtocol | None):
             raise ValueError(
-                f"protocol={protocol!r:.200} must be a ChatProtocol or a dict of its fields, such as"
-                " {'format': 'think'}"
+                f"protocol={protocol!r:.200} must be a ChatProtocol or a dict of its fields, such"
+                " as {'format': 'think'}"
             )
         self.protocol = protocol or ChatProtocol()
         self.max_turns, self.max_actions = max_turns, max_actions
