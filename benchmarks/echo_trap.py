@@ -232,9 +232,21 @@ def page(
     runs: Mapping[str, Sequence[RunFolder]], stopped: RunFolder, size: Size, seconds: float
 ) -> str:
     """Write the page; the picture is of the first seed."""
-    packages = ", ".join(f"{p} {version(p)}" for p in ("torch", "transformers"))
-    took = f" It took {seconds / 60:.0f} minutes." if seconds > 60 else ""
     lines = [
+        *introduction(runs, size),
+        *results(runs, size),
+        "## Stopping early",
+        "",
+        *stopping(stopped, runs[TRAP][0]),
+        "",
+        *again(seconds),
+    ]
+    return "\n".join(lines)
+
+
+def introduction(runs: Mapping[str, Sequence[RunFolder]], size: Size) -> list[str]:
+    """Say what is run, what came of it, and what differs between the runs."""
+    return [
         "# The echo trap, on purpose",
         "",
         "<!-- python benchmarks/echo_trap.py writes this file -->",
@@ -260,6 +272,12 @@ def page(
         f" keeps a quarter of them, also leaves one optimiser step of four. `{CONTROL}` tells"
         " the two apart: no filter, and one step an iteration, on all 64.",
         "",
+    ]
+
+
+def results(runs: Mapping[str, Sequence[RunFolder]], size: Size) -> list[str]:
+    """Write the two tables, and the first seed's warnings."""
+    return [
         "## Success on test levels",
         "",
         f"{scale(runs[TRAP][0])} {size.episodes} episodes an evaluation, sampled at temperature"
@@ -285,10 +303,14 @@ def page(
             for w in runs[arm][0].read("warnings.jsonl")
         ),
         "",
-        "## Stopping early",
-        "",
-        *stopping(stopped, runs[TRAP][0]),
-        "",
+    ]
+
+
+def again(seconds: float) -> list[str]:
+    """Say how to run it again."""
+    packages = ", ".join(f"{p} {version(p)}" for p in ("torch", "transformers"))
+    took = f" It took {seconds / 60:.0f} minutes." if seconds > 60 else ""
+    return [
         "## Again",
         "",
         "    make bench-echo-trap",
@@ -297,7 +319,6 @@ def page(
         f" `{shown({**EVERYWHERE, **TRAINING})}`; the start: `{shown(IMITATION)}`.",
         "",
     ]
-    return "\n".join(lines)
 
 
 def main() -> None:

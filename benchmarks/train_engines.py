@@ -12,23 +12,24 @@ from torch import Tensor
 
 from starpo_plugin import rollout
 from starpo_plugin.batch import Batch
-from starpo_plugin.engine import SlotEngine, _Row
+from starpo_plugin.engine import SlotEngine
 from starpo_plugin.policy import Policy
 from starpo_plugin.reread import RereadingEngine
+from starpo_plugin.rows import Row
 from starpo_plugin.sampler import Sampled
 
 
 class InStep(SlotEngine):
     """Answers nobody before the last reply of a turn has ended."""
 
-    def _due(self) -> list[_Row]:
+    def _due(self) -> list[Row]:
         return [] if self._replying > len(self._ended) else super()._due()
 
 
 class EachItsPrompt(SlotEngine):
     """Reads a prompt for each member of a group."""
 
-    def _share(self, asked: Sequence[_Row]) -> tuple[list[_Row], list[tuple[_Row, _Row]]]:
+    def _share(self, asked: Sequence[Row]) -> tuple[list[Row], list[tuple[Row, Row]]]:
         leaders = [row for one in asked for row in super(EachItsPrompt, self)._share([one])[0]]
         return leaders, []
 

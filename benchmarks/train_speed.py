@@ -207,73 +207,73 @@ def report(results: dict[str, Any]) -> str:
         ways.append({"name": TRL, "tokens_per_s": trl["tokens_per_s"], "steps": "-"})
         update_s = trl["iteration"] - trl["rollout"]
         iteration.append({"name": TRL, "rollout": trl["rollout"], "update": update_s})
-    best, profile = ways[0]["tokens_per_s"], results["profile"]
-    whole = [r["rollout"] + r["update"] for r in iteration]
-    return "\n\n".join(
-        [
-            machine(),
-            "### Rollouts",
-            table(
-                "| tokens/s | ours is | decode steps",
-                [
-                    [
-                        r["name"],
-                        f"{r['tokens_per_s']:,.0f}",
-                        f"{best / r['tokens_per_s']:.2f}x",
-                        str(r["steps"]),
-                    ]
-                    for r in ways
-                ],
-            ),
-            "### Where a rollout's time goes",
-            table(
-                "| CPU s | %",
-                [
-                    [part, f"{spent:.2f}", f"{100 * spent / sum(profile.values()):.0f}"]
-                    for part, spent in profile.items()
-                ],
-            ),
-            "### An iteration",
-            table(
-                "| rollout s | update s | together | ours is",
-                [
-                    [
-                        r["name"],
-                        f"{r['rollout']:.2f}",
-                        f"{r['update']:.2f}",
-                        f"{w:.2f}",
-                        f"{w / whole[0]:.2f}x",
-                    ]
-                    for r, w in zip(iteration, whole, strict=True)
-                ],
-            ),
-            "### One long reply in 64",
-            table(
-                "| the others are over at step | of | CPU s",
-                [
-                    [r["name"], str(r["others_over"]), str(r["steps"]), f"{r['cpu']:.2f}"]
-                    for r in results["long_reply"]
-                ],
-            ),
-            "### Environments of 100 ms a step",
-            table(
-                "| episodes | all their steps, s | rollout by the clock, s",
-                [
-                    [r["name"], str(r["episodes"]), f"{r['env_s']:.1f}", f"{r['wall']:.1f}"]
-                    for r in results["slow"]
-                ],
-            ),
-            "### Turns",
-            "![CPU seconds against the number of turns](train_speed.svg)",
-            table(
-                "turns | sampled tokens | kept cache, CPU s | read anew, CPU s",
-                [
-                    [str(r["turns"]), str(r["tokens"]), f"{r['kept']:.2f}", f"{r['anew']:.2f}"]
-                    for r in results["turns"]
-                ],
-            ),
-        ]
-    )
+    parts = [
+        machine(),
+        "### Rollouts",
+        rollouts_table(ways),
+        "### Where a rollout's time goes",
+        profile_table(results["profile"]),
+        "### An iteration",
+        iteration_table(iteration),
+        "### One long reply in 64",
+        long_reply_table(results["long_reply"]),
+        "### Environments of 100 ms a step",
+        slow_table(results["slow"]),
+        "### Turns",
+        "![CPU seconds against the number of turns](train_speed.svg)",
+        turns_table(results["turns"]),
+    ]
+    return "\n\n".join(parts)
+
+
+def rollouts_table(ways: list[dict[str, Any]]) -> str:
+    """Write the ways to play, the first of which is ours."""
+    best = ways[0]["tokens_per_s"]
+
+    def row(way: dict[str, Any]) -> list[str]:
+        rate = way["tokens_per_s"]
+        return [way["name"], f"{rate:,.0f}", f"{best / rate:.2f}x", str(way["steps"])]
+
+    return table("| tokens/s | ours is | decode steps", list(map(row, ways)))
+
+
+def profile_table(profile: dict[str, float]) -> str:
+    """Write what each part of a rollout takes."""
+    whole = sum(profile.values())
+    rows = [[part, f"{s:.2f}", f"{100 * s / whole:.0f}"] for part, s in profile.items()]
+    return table("| CPU s | %", rows)
+
+
+def iteration_table(ways: list[dict[str, Any]]) -> str:
+    """Write what a whole iteration takes, the first of which is ours."""
+    ours = ways[0]["rollout"] + ways[0]["update"]
+
+    def row(way: dict[str, Any]) -> list[str]:
+        parts = (way["rollout"], way["update"])
+        seconds = (f"{s:.2f}" for s in (*parts, sum(parts)))
+        return [way["name"], *seconds, f"{sum(parts) / ours:.2f}x"]
+
+    return table("| rollout s | update s | together | ours is", list(map(row, ways)))
+
+
+def long_reply_table(ways: list[dict[str, Any]]) -> str:
+    """Write when the others are over that wait for a long reply, or don't."""
+    rows = [[r["name"], str(r["others_over"]), str(r["steps"]), f"{r['cpu']:.2f}"] for r in ways]
+    return table("| the others are over at step | of | CPU s", rows)
+
+
+def slow_table(ways: list[dict[str, Any]]) -> str:
+    """Write what slow environments take, on threads and in turn."""
+    rows = [[r["name"], str(r["episodes"]), f"{r['env_s']:.1f}", f"{r['wall']:.1f}"] for r in ways]
+    return table("| episodes | all their steps, s | rollout by the clock, s", rows)
+
+
+def turns_table(lengths: list[dict[str, Any]]) -> str:
+    """Write what episodes of more and more turns take."""
+    rows = [
+        [str(r["turns"]), str(r["tokens"]), f"{r['kept']:.2f}", f"{r['anew']:.2f}"] for r in lengths
+    ]
+    return table("turns | sampled tokens | kept cache, CPU s | read anew, CPU s", rows)
 
 
 def machine() -> str:

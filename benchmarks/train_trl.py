@@ -56,57 +56,8 @@ class Game:
 
 def measure(effort: Effort) -> dict[str, float]:
     """CPU seconds of TRL's rollouts and of whole iterations, and the tokens that it sampled."""
-    # in an environment of their own (make bench-train), not where types are checked
-    from datasets import Dataset  # pyright: ignore[reportMissingImports]
-    from datasets.table import InMemoryTable  # pyright: ignore[reportMissingImports]
-    from trl import GRPOConfig, GRPOTrainer  # pyright: ignore[reportMissingImports]
-
     warnings.simplefilter("ignore")
-    policy = untrained(CONFIG)
-    tokenizer = policy.tokenizer
-    tokens = ChatTokens(tokenizer)
-    tokenizer.chat_template = TEMPLATE
-
-    def every_reply_is_a_call(ids: list[int], **_: Any) -> dict[str, Any]:
-        arguments = {"reply": tokens.decode(ids)}
-        call = {"type": "function", "function": {"name": "play", "arguments": arguments}}
-        return {"role": "assistant", "content": "", "tool_calls": [call]}
-
-    tokenizer.parse_response = every_reply_is_a_call
-    tokenizer.response_template = "set"
-    episodes = effort.groups * MEMBERS
-    together = min(CONFIG.mini_batch, episodes)
-    rows = [{"prompt": [{"role": "user", "content": ""}], "seed": g} for g in range(effort.groups)]
-    starts = InMemoryTable.from_pylist(rows * (effort.repeats + 2))
-    settings = GRPOConfig(
-        output_dir=tempfile.mkdtemp(),
-        per_device_train_batch_size=together,
-        gradient_accumulation_steps=episodes // together,
-        steps_per_generation=episodes // together,
-        num_generations=MEMBERS,
-        max_completion_length=CONFIG.max_tokens,
-        max_tool_calling_iterations=CONFIG.max_turns - 1,
-        max_steps=effort.repeats + 1,
-        temperature=1.0,
-        top_k=0,
-        beta=0.0,
-        learning_rate=0.0,
-        use_cpu=True,
-        report_to=[],
-        save_strategy="no",
-        logging_strategy="no",
-        shuffle_dataset=False,
-        disable_tqdm=True,
-    )
-    trainer = GRPOTrainer(
-        model=policy.model,
-        args=settings,
-        processing_class=tokenizer,
-        train_dataset=Dataset(starts, fingerprint="starts"),  # else it is hashed, pickled
-        environment_factory=Game,
-    )
-    # of one reply: TRL's own limit is of an episode's replies together
-    trainer.generation_config.max_new_tokens = CONFIG.max_reply_tokens
+    trainer = _trainer(effort)
     begins: list[float] = []
     spent: list[float] = []
     sampled: list[int] = []
@@ -130,6 +81,69 @@ def measure(effort: Effort) -> dict[str, float]:
         "tokens_per_s": sum(sampled[1:]) / sum(spent[1:]),
         "rounds": rounds,
     }
+
+
+def _trainer(effort: Effort) -> Any:
+    # in an environment of their own (make bench-train), not where types are checked
+    from datasets import Dataset  # pyright: ignore[reportMissingImports]
+    from datasets.table import InMemoryTable  # pyright: ignore[reportMissingImports]
+    from trl import GRPOTrainer  # pyright: ignore[reportMissingImports]
+
+    policy = untrained(CONFIG)
+    _take_replies_for_calls(policy.tokenizer)
+    rows = [{"prompt": [{"role": "user", "content": ""}], "seed": g} for g in range(effort.groups)]
+    starts = InMemoryTable.from_pylist(rows * (effort.repeats + 2))
+    trainer = GRPOTrainer(
+        model=policy.model,
+        args=_settings(effort),
+        processing_class=policy.tokenizer,
+        train_dataset=Dataset(starts, fingerprint="starts"),  # else it is hashed, pickled
+        environment_factory=Game,
+    )
+    # of one reply: TRL's own limit is of an episode's replies together
+    trainer.generation_config.max_new_tokens = CONFIG.max_reply_tokens
+    return trainer
+
+
+def _take_replies_for_calls(tokenizer: Any) -> None:
+    tokens = ChatTokens(tokenizer)
+    tokenizer.chat_template = TEMPLATE
+
+    def every_reply_is_a_call(ids: list[int], **_: Any) -> dict[str, Any]:
+        arguments = {"reply": tokens.decode(ids)}
+        call = {"type": "function", "function": {"name": "play", "arguments": arguments}}
+        return {"role": "assistant", "content": "", "tool_calls": [call]}
+
+    tokenizer.parse_response = every_reply_is_a_call
+    tokenizer.response_template = "set"
+
+
+def _settings(effort: Effort) -> Any:
+    """Our settings, as TRL's."""
+    from trl import GRPOConfig  # pyright: ignore[reportMissingImports]
+
+    episodes = effort.groups * MEMBERS
+    together = min(CONFIG.mini_batch, episodes)
+    return GRPOConfig(
+        output_dir=tempfile.mkdtemp(),
+        per_device_train_batch_size=together,
+        gradient_accumulation_steps=episodes // together,
+        steps_per_generation=episodes // together,
+        num_generations=MEMBERS,
+        max_completion_length=CONFIG.max_tokens,
+        max_tool_calling_iterations=CONFIG.max_turns - 1,
+        max_steps=effort.repeats + 1,
+        temperature=1.0,
+        top_k=0,
+        beta=0.0,
+        learning_rate=0.0,
+        use_cpu=True,
+        report_to=[],
+        save_strategy="no",
+        logging_strategy="no",
+        shuffle_dataset=False,
+        disable_tqdm=True,
+    )
 
 
 def _are_masks(made: Any) -> bool:

@@ -114,53 +114,17 @@ def collate(
             for the token that would come; without them before its last policy token.
     """
     sequences = [s for e, t in enumerate(trajectories) for s in _sequences(e, t, bootstrap)]
-    lengths = [s.length for s in sequences]
-    size = (len(sequences), max(lengths))
-    ids = torch.full(size, pad_id, dtype=torch.long)
-    turn, section = torch.full(size, -1, dtype=torch.long), torch.full(size, -1, dtype=torch.long)
-    reward, logprobs = torch.zeros(size), torch.zeros(size)
-    beyond = torch.zeros(size, dtype=torch.bool)
+    batch = _blank(sequences, torch.tensor([t.group for t in trajectories]), pad_id)
     last: dict[int, tuple[int, int]] = {}  # each episode's last policy token so far
     for b, sequence in enumerate(sequences):
-        position = 0
-        for k, t in sequence.turns:
-            start = position + len(t.prompt_ids)
-            end = start + len(t.reply_ids)
-            ids[b, position:end] = torch.tensor(t.prompt_ids + t.reply_ids, dtype=torch.long)
-            turn[b, start:end] = k
-            logprobs[b, start:end] = torch.tensor(t.logprobs)
-            if t.sections:
-                section[b, start:end] = torch.tensor(t.sections)
-            if t.reply_ids:
-                last[sequence.episode] = (b, end - 1)
-            if sequence.episode in last:
-                reward[last[sequence.episode]] += t.reward
-            position = end
-        if sequence.more:
-            end = position + len(sequence.more)
-            ids[b, position:end] = torch.tensor(sequence.more, dtype=torch.long)
-            beyond[b, end] = sequence.episode in last
-    episode = torch.tensor([s.episode for s in sequences])
+        _write(sequence, batch, b, last)
     for e, place in last.items():
         if rewards == "trajectory":
-            reward[episode == e] = 0.0
-            reward[place] = trajectories[e].total_reward
+            batch.rewards[batch.episode == e] = 0.0
+            batch.rewards[place] = trajectories[e].total_reward
         if bootstrap and trajectories[e].end != "terminated" and not trajectories[e].next_ids:
-            beyond[place] = True
-    return Batch(
-        ids=ids,
-        mask=(turn >= 0).float(),
-        turn=turn,
-        rewards=reward,
-        logprobs=logprobs,
-        values=torch.zeros(size),
-        group=torch.tensor([t.group for t in trajectories])[episode],
-        episode=episode,
-        lengths=torch.tensor(lengths),
-        section=section,
-        beyond=beyond,
-        bootstrap=torch.zeros(len(sequences)),
-    )
+            batch.beyond[place] = True
+    return batch.with_(mask=(batch.turn >= 0).float())
 
 
 @dataclass
@@ -186,6 +150,63 @@ def _sequences(episode: int, trajectory: Trajectory, bootstrap: bool) -> list[_S
         return [_Sequence(episode, turns, more)]
     rows = [_Sequence(episode, [turn]) for turn in turns]
     return rows + [_Sequence(episode, [], more)] * bool(more)
+
+
+def _blank(sequences: Sequence[_Sequence], groups: Tensor, pad_id: int) -> Batch:
+    """Make a batch of padding alone, with room for some sequences.
+
+    Args:
+        sequences: one a row.
+        groups: int64, of each episode.
+        pad_id: token id.
+    """
+    lengths = [s.length for s in sequences]
+    size = (len(sequences), max(lengths))
+    episode = torch.tensor([s.episode for s in sequences])
+    return Batch(
+        ids=torch.full(size, pad_id, dtype=torch.long),
+        mask=torch.zeros(size),
+        turn=torch.full(size, -1, dtype=torch.long),
+        rewards=torch.zeros(size),
+        logprobs=torch.zeros(size),
+        values=torch.zeros(size),
+        group=groups[episode],
+        episode=episode,
+        lengths=torch.tensor(lengths),
+        section=torch.full(size, -1, dtype=torch.long),
+        beyond=torch.zeros(size, dtype=torch.bool),
+        bootstrap=torch.zeros(len(sequences)),
+    )
+
+
+def _write(sequence: _Sequence, batch: Batch, row: int, last: dict[int, tuple[int, int]]) -> None:
+    """Write a sequence into its row, each turn's reward on its last policy token.
+
+    Args:
+        sequence: to be written.
+        batch: changed in place.
+        row: of the batch.
+        last: episode -> row and column of its last policy token so far; kept up to date.
+    """
+    position = 0
+    for k, turn in sequence.turns:
+        start = position + len(turn.prompt_ids)
+        end = start + len(turn.reply_ids)
+        ids = turn.prompt_ids + turn.reply_ids
+        batch.ids[row, position:end] = torch.tensor(ids, dtype=torch.long)
+        batch.turn[row, start:end] = k
+        batch.logprobs[row, start:end] = torch.tensor(turn.logprobs)
+        if turn.sections:
+            batch.section[row, start:end] = torch.tensor(turn.sections)
+        if turn.reply_ids:
+            last[sequence.episode] = (row, end - 1)
+        if sequence.episode in last:
+            batch.rewards[last[sequence.episode]] += turn.reward
+        position = end
+    if sequence.more:
+        end = position + len(sequence.more)
+        batch.ids[row, position:end] = torch.tensor(sequence.more, dtype=torch.long)
+        batch.beyond[row, end] = sequence.episode in last
 
 
 def micro_batches(batch: Batch, budget: int) -> Iterator[Tensor]:

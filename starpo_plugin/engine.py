@@ -11,7 +11,6 @@ the same prompt (the members of a group) a single one.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import torch
@@ -20,6 +19,7 @@ from torch import Tensor
 from starpo_plugin.cache import cache_of
 from starpo_plugin.policy import Policy
 from starpo_plugin.reread import RereadingEngine
+from starpo_plugin.rows import Row, common_start, ordered
 from starpo_plugin.sampler import Sampled, draw
 
 _READ_AT_ONCE = 16384
@@ -108,24 +108,6 @@ def make_engine(
     return RereadingEngine(policy, end_ids, pad_id, temperature)
 
 
-@dataclass(eq=False)
-class _Row:
-    """What a row of the cache holds."""
-
-    conversation: int
-    replying: bool = False
-    cached: list[int] = field(default_factory=list)
-    """Tokens whose keys and values are in the cache."""
-    ids: list[int] = field(default_factory=list)
-    """All that comes before the reply."""
-    limit: int = 0
-    noise: Tensor | None = None
-    since: int = 0
-    """Step at which it was asked."""
-    offset: int = 0
-    """Its position is this plus the number of the step, while it is replying."""
-
-
 class SlotEngine:
     """Samples replies with keys and values that stay where they are from turn to turn.
 
@@ -144,7 +126,7 @@ class SlotEngine:
     ) -> None:
         self._policy, self._pad_id, self._temperature = policy, pad_id, temperature
         device = policy.device
-        self._rows: list[_Row | None] = [None] * slots
+        self._rows: list[Row | None] = [None] * slots
         self._row_of: dict[int, int] = {}
         self._replying = 0
         self._asked: list[int] = []  # conversations
@@ -186,7 +168,7 @@ class SlotEngine:
             if not self._places:
                 raise ValueError(f"all {len(self._rows)} slots are taken: release a conversation")
             row = next(r for r, held in enumerate(self._rows) if held is None)
-            self._rows[row] = _Row(conversation)
+            self._rows[row] = Row(conversation)
             self._row_of[conversation] = row
             self._place_of[conversation] = self._places.pop()
         row = self._of(self._row_of[conversation])
@@ -236,7 +218,7 @@ class SlotEngine:
         self._state[1:3, :rows] += 1
         return self._ends[chosen] | (drawn == limit)
 
-    def _of(self, row: int) -> _Row:
+    def _of(self, row: int) -> Row:
         held = self._rows[row]
         assert held is not None
         return held
@@ -257,7 +239,7 @@ class SlotEngine:
 
     # --- who is where ---
 
-    def _due(self) -> list[_Row]:
+    def _due(self) -> list[Row]:
         """Those asked, if it is time to read them."""
         asked = [self._of(self._row_of[c]) for c in self._asked]
         running = self._replying - len(self._ended)
@@ -266,7 +248,7 @@ class SlotEngine:
             return asked
         return []
 
-    def _arrange(self, asked: Sequence[_Row]) -> None:
+    def _arrange(self, asked: Sequence[Row]) -> None:
         """Bring the rows that reply to the front, those asked behind them, and read these."""
         ended = set(self._ended)
         self._ended = []
@@ -280,12 +262,12 @@ class SlotEngine:
         self._replying = len(still) + len(asked)
         self._begin(len(still), asked)
 
-    def _share(self, asked: Sequence[_Row]) -> tuple[list[_Row], list[tuple[_Row, _Row]]]:
+    def _share(self, asked: Sequence[Row]) -> tuple[list[Row], list[tuple[Row, Row]]]:
         """Who is read; and who, with the same prompt and nothing read of it, has it copied."""
-        leaders: dict[Any, _Row] = {}
+        leaders: dict[Any, Row] = {}
         twins = []
         for row in asked:
-            kept = _common(row.cached, row.ids[:-1])
+            kept = common_start(row.cached, row.ids[:-1])
             del row.cached[kept:]
             if len(row.ids) == kept + 1:
                 continue
@@ -297,7 +279,7 @@ class SlotEngine:
 
     def _move_to(self, blocks: Sequence[Sequence[int]]) -> None:
         """Permute rows: each block's rows become neighbours, block after block."""
-        order = _order(len(self._rows), blocks)
+        order = ordered(len(self._rows), blocks)
         moved = [(source, target) for target, source in enumerate(order) if source != target]
         if not moved:
             return
@@ -320,7 +302,7 @@ class SlotEngine:
 
     # --- reading prompts ---
 
-    def _blocks(self, first: int, leaders: Sequence[_Row]) -> Iterable[range]:
+    def _blocks(self, first: int, leaders: Sequence[Row]) -> Iterable[range]:
         """Rows from ``first`` on, as many at once as memory allows."""
         lengths = [
             len(row.ids) - 1 - len(row.cached)
@@ -351,14 +333,14 @@ class SlotEngine:
         for row in held:
             row.cached = row.ids[:-1]
 
-    def _copy(self, twins: Sequence[tuple[_Row, _Row]]) -> None:
+    def _copy(self, twins: Sequence[tuple[Row, Row]]) -> None:
         pairs = [tuple(self._row_of[row.conversation] for row in twin) for twin in twins]
         width = max((len(leader.cached) for leader, _ in twins), default=0)
         self._cache.move([s for s, _ in pairs], [t for _, t in pairs], width)
         for leader, row in twins:
             row.cached = list(leader.cached)
 
-    def _begin(self, first: int, asked: Sequence[_Row]) -> None:
+    def _begin(self, first: int, asked: Sequence[Row]) -> None:
         """Let those asked reply, from row ``first`` on."""
         rows = [self._of(r) for r in range(self._replying)]
         if asked:
@@ -378,33 +360,3 @@ class SlotEngine:
                 row.replying = True
             self._noise[places] = noise.to(device)
         self._furthest = max((row.offset for row in rows), default=0)
-
-
-def _common(a: Sequence[int], b: Sequence[int]) -> int:
-    """Length of what two sequences begin with in common."""
-    n = min(len(a), len(b))
-    if a[:n] == b[:n]:
-        return n
-    return next(i for i in range(n) if a[i] != b[i])
-
-
-def _order(size: int, blocks: Sequence[Sequence[int]]) -> list[int]:
-    """Which row goes to each place, so that blocks come one after another; few rows move."""
-    order: list[int | None] = [None] * size
-    placed: set[int] = set()
-    start = 0
-    for block in blocks:
-        places = range(start, start + len(block))
-        stay = {row for row in block if row in places}
-        moving = iter([row for row in block if row not in stay])
-        for place in places:
-            order[place] = place if place in stay else next(moving)
-        placed.update(block)
-        start += len(block)
-    rest = [row for row in range(size) if row not in placed]
-    for row in rest:
-        if order[row] is None:
-            order[row] = row
-            placed.add(row)
-    moving = iter([row for row in rest if row not in placed])
-    return [next(moving) if row is None else row for row in order]

@@ -21,7 +21,7 @@ from starpo_plugin.choices import choose
 from starpo_plugin.config import TrainConfig, parse_args, to_dict
 from starpo_plugin.curriculum import next_stage, stage_metrics
 from starpo_plugin.diagnostics import describe
-from starpo_plugin.echo_trap import EchoTrapMonitor, TrapWarning
+from starpo_plugin.echo_trap import EchoTrapMonitor
 from starpo_plugin.evaluate import Evaluator, score_each, yardsticks_each
 from starpo_plugin.filters import FILTERS, group_scores, scale_by_kept
 from starpo_plugin.offline import StoredData, open_data
@@ -36,8 +36,8 @@ from starpo_plugin.tokens import ChatTokens
 from starpo_plugin.trackers import begin_tracker, check_tracker
 from starpo_plugin.trajectory import Trajectory
 from starpo_plugin.trajectory_file import Origin, vocabulary_of
+from starpo_plugin.update import Metrics
 from starpo_plugin.watcher import Silent, Watcher
-from text_envs.agents import Score
 
 
 def train(config: TrainConfig, watcher: Watcher | None = None, resume: bool = False) -> Path:
@@ -72,115 +72,198 @@ def train(config: TrainConfig, watcher: Watcher | None = None, resume: bool = Fa
             folder.create(config)
         begin_tracker(processes.accelerator, config, resume)
         run = begin(config, folder, processes, watcher, data)
-        return _iterate(config, run, folder, processes, watcher, data)
+        return _Loop(config, run, folder, processes, watcher, data).to_the_end()
 
 
-def _iterate(
-    config: TrainConfig,
-    run: Run,
-    folder: RunFolder,
-    processes: Processes,
-    watcher: Watcher,
-    data: StoredData | None,
-) -> Path:
-    """Go on with a run to its end; the last checkpoint's path."""
-    rewarding = shaping(config)
-    rollouts = Rollouts(
-        run.policy,
-        run.tokens,
-        config.episodes(),
-        Sampling(
-            config.max_reply_tokens,
-            config.max_tokens,
-            config.temperature,
-            config.slots,
-            config.env_threads,
-            config.cuda_graphs,
-        ),
-        shaping=rewarding,
-        processes=processes,
-        **parse_args(config.train_args),
-    )
-    evaluator = Evaluator(run.policy, run.tokens, config, processes=processes)
-    if run.iteration == 0:
-        if processes.first:
-            each = _measure_yardsticks(config, watcher)
-            folder.yardsticks(mixing.pooled_agents(each), each)
-        _evaluate(evaluator, folder, processes, 0, "start", watcher)
-    monitor = EchoTrapMonitor(stored=data is not None)
-    history = folder.read("metrics.jsonl")
-    for line in history:  # as if it had never stopped
-        monitor.update(line["iteration"], line)
-    watcher.stage("StarPO", config.iterations, run.iteration)
-    for iteration in range(run.iteration + 1, config.iterations + 1):
+class _Loop:
+    """A run under way: what its iterations share, and what each of them does."""
+
+    def __init__(
+        self,
+        config: TrainConfig,
+        run: Run,
+        folder: RunFolder,
+        processes: Processes,
+        watcher: Watcher,
+        data: StoredData | None,
+    ) -> None:
+        self.config, self.run, self.folder = config, run, folder
+        self.processes, self.watcher, self.data = processes, watcher, data
+        self.shaping = shaping(config)
+        self.rollouts = Rollouts(
+            run.policy,
+            run.tokens,
+            config.episodes(),
+            Sampling(
+                config.max_reply_tokens,
+                config.max_tokens,
+                config.temperature,
+                config.slots,
+                config.env_threads,
+                config.cuda_graphs,
+            ),
+            shaping=self.shaping,
+            processes=processes,
+            **parse_args(config.train_args),
+        )
+        self.evaluator = Evaluator(run.policy, run.tokens, config, processes=processes)
+        self.monitor = EchoTrapMonitor(stored=data is not None)
+        self.history = folder.read("metrics.jsonl")
+        for line in self.history:  # as if it had never stopped
+            self.monitor.update(line["iteration"], line)
+
+    def to_the_end(self) -> Path:
+        """Go on from where the run is; the last checkpoint's path."""
+        done, last = self.run.iteration, self.config.iterations
+        if done == 0:
+            self._measure_yardsticks()
+            self._evaluate(0, "start")
+        self.watcher.stage("StarPO", last, done)
+        for iteration in range(done + 1, last + 1):
+            stops = self._iterate(iteration)
+            if stops:
+                break
+        for tracker in self.processes.accelerator.trackers:
+            tracker.finish()  # the processes may yet be for something else
+        return checkpoint.checkpoints(self.folder.checkpoints)[-1][1]
+
+    def _iterate(self, iteration: int) -> bool:
+        """One iteration: play, filter, update, and write down what came of it.
+
+        Returns whether the run is to stop early.
+        """
+        config = self.config
         began = time.perf_counter()
-        stage, earned = next_stage(config, history), {}
-        if data is not None:
-            played = data.batch(iteration)
-        else:
-            numbers = (number_for(config.seed, iteration, "level", g) for g in range(config.groups))
-            draws = generator_for(config.seed, iteration, "sampling")
-            seeds = [number >> 32 for number in numbers]
-            size = (
-                f"{config.groups} x {config.members} episodes of up to {config.max_tokens} tokens"
-            )
-            given = mixing.deal(config, stage)
-            with memory_for("rollout", run.policy, config, size):
-                played = rollouts.run(seeds, config.members, draws, watcher.episodes, specs=given)
-            played, earned = rewarding.finish(played)
+        stage = next_stage(config, self.history)
+        played, earned = self._roll_out(iteration, stage)
         sampled = time.perf_counter()
         metrics = describe(played) | earned
-        if data is None:
+        if self.data is None:
             metrics |= stage_metrics(config, stage, played)
         if config.mi_every and iteration % config.mi_every == 0:
-            size = f"mutual information of {config.mi_samples} thoughts"
-            with memory_for("update", run.policy, config, size):
-                metrics |= mutual_information.measure(
-                    played, run.learner, config, iteration, run.tokens.pad_id
-                )
+            metrics |= self._mutual_information(iteration, played)
         measured = time.perf_counter()
         kept, scale = select(played, config)
         metrics["kept_groups"] = float(len({t.group for t in kept}))
         metrics |= mixing.describe_each(played, kept)
         if kept:
-            set_learning_rates(run.learner.optimizer, config, iteration)
-            batch = collate(kept, run.tokens.pad_id, config.rewards, config.bootstrap_truncated)
-            batch = batch.to(run.policy.device)
-            shuffle = generator_for(config.seed, iteration, "shuffle")
-            size = f"{len(batch)} trajectories of up to {batch.ids.shape[1]} tokens"
-            with memory_for("update", run.policy, config, size, batch.ids.numel()):
-                metrics |= run.learner.update(batch, shuffle, scale)
+            metrics |= self._update(iteration, kept, scale)
         updated = time.perf_counter()
         seconds = {"rollout": sampled - began, "update": updated - measured}
         if "mi" in metrics:
             seconds["mutual_information"] = measured - sampled
-        folder.metrics(iteration, metrics, seconds)
-        history.append(metrics)  # what a run that is resumed reads from the file
+        self._log(iteration, metrics, seconds)
+        stops = self._warn(iteration, metrics)
+        self._save(iteration, played, kept, last=stops or iteration == config.iterations)
+        return stops
+
+    # --- the parts of an iteration ---
+
+    def _roll_out(self, iteration: int, stage: int) -> tuple[list[Trajectory], Metrics]:
+        """Play an iteration's groups, or take the next of the stored ones; metrics of what was
+        earned besides the environment's reward.
+        """
+        if self.data is not None:
+            return self.data.batch(iteration), {}
+        config = self.config
+        numbers = (number_for(config.seed, iteration, "level", g) for g in range(config.groups))
+        seeds = [number >> 32 for number in numbers]
+        draws = generator_for(config.seed, iteration, "sampling")
+        specs = mixing.deal(config, stage)
+        size = f"{config.groups} x {config.members} episodes of up to {config.max_tokens} tokens"
+        with memory_for("rollout", self.run.policy, config, size):
+            played = self.rollouts.run(
+                seeds, config.members, draws, self.watcher.episodes, specs=specs
+            )
+        return self.shaping.finish(played)
+
+    def _mutual_information(self, iteration: int, played: Sequence[Trajectory]) -> Metrics:
+        config, run = self.config, self.run
+        size = f"mutual information of {config.mi_samples} thoughts"
+        with memory_for("update", run.policy, config, size):
+            return mutual_information.measure(
+                played, run.learner, config, iteration, run.tokens.pad_id
+            )
+
+    def _update(self, iteration: int, kept: Sequence[Trajectory], scale: float) -> Metrics:
+        """Train on the trajectories that were kept."""
+        config, run = self.config, self.run
+        set_learning_rates(run.learner.optimizer, config, iteration)
+        batch = collate(kept, run.tokens.pad_id, config.rewards, config.bootstrap_truncated)
+        batch = batch.to(run.policy.device)
+        shuffle = generator_for(config.seed, iteration, "shuffle")
+        size = f"{len(batch)} trajectories of up to {batch.ids.shape[1]} tokens"
+        with memory_for("update", run.policy, config, size, batch.ids.numel()):
+            return run.learner.update(batch, shuffle, scale)
+
+    # --- what an iteration leaves behind ---
+
+    def _log(self, iteration: int, metrics: Metrics, seconds: dict[str, float]) -> None:
+        self.folder.metrics(iteration, metrics, seconds)
+        self.history.append(metrics)  # what a run that is resumed reads from the file
         shown = {**metrics, **{f"seconds/{k}": v for k, v in seconds.items()}}
-        processes.accelerator.log(shown, iteration)
-        whose = "success" if data is None else "success of the data"
-        watcher.step(iteration, f"{whose} {metrics['success']:.0%}")
-        warnings = monitor.update(iteration, metrics) if config.monitor else []
-        stops = _warn(warnings, folder, processes, config, watcher)
-        last = stops or iteration == config.iterations
-        every = config.save_rollouts if data is None else 0
+        self.processes.accelerator.log(shown, iteration)
+        whose = "success" if self.data is None else "success of the data"
+        self.watcher.step(iteration, f"{whose} {metrics['success']:.0%}")
+
+    def _warn(self, iteration: int, metrics: Metrics) -> bool:
+        """Look for signs of collapse, write them down and tell them; whether one ends the run."""
+        config, stopping = self.config, False
+        for warning in self.monitor.update(iteration, metrics) if config.monitor else []:
+            early = config.early_stop and warning.stops and iteration < config.iterations
+            self.folder.warning(warning, early)
+            self.processes.accelerator.log({f"warning/{warning.signal}": warning.value}, iteration)
+            self.watcher.warned(warning, early)
+            stopping |= early
+        return stopping
+
+    def _save(
+        self,
+        iteration: int,
+        played: Sequence[Trajectory],
+        kept: Sequence[Trajectory],
+        last: bool,
+    ) -> None:
+        """Store rollouts, evaluate, write a checkpoint: each when it is due, and at the last."""
+        config = self.config
+        every = config.save_rollouts if self.data is None else 0
         if every and (last or iteration % every == 0):
-            folder.rollouts(iteration, played, _origin(config, iteration, run.tokens))
+            self.folder.rollouts(iteration, played, _origin(config, iteration, self.run.tokens))
         if last or iteration % config.eval_every == 0:
             if kept and config.save_tokens:
-                size = f"figures of the tokens of {config.save_tokens} episodes"
-                with memory_for("update", run.policy, config, size):
-                    shown = token_figures(run.learner, kept, run.tokens, config.save_tokens)
-                if folder.writes:
-                    token_file.write(folder.tokens(iteration), iteration, shown)
-            _evaluate(evaluator, folder, processes, iteration, f"iteration {iteration}", watcher)
+                self._store_token_figures(iteration, kept)
+            self._evaluate(iteration, f"iteration {iteration}")
         if last or iteration % config.save_every == 0:
-            run.save(iteration, folder, config)
-        if stops:
-            break
-    for tracker in processes.accelerator.trackers:  # the processes may yet be for something else
-        tracker.finish()
-    return checkpoint.checkpoints(folder.checkpoints)[-1][1]
+            self.run.save(iteration, self.folder, config)
+
+    def _store_token_figures(self, iteration: int, kept: Sequence[Trajectory]) -> None:
+        config, run = self.config, self.run
+        size = f"figures of the tokens of {config.save_tokens} episodes"
+        with memory_for("update", run.policy, config, size):
+            shown = token_figures(run.learner, kept, run.tokens, config.save_tokens)
+        if self.folder.writes:  # only now: scoring is shared out among all processes
+            token_file.write(self.folder.tokens(iteration), iteration, shown)
+
+    def _evaluate(self, iteration: int, name: str) -> None:
+        score, played = self.evaluator.run(self.watcher.episodes)
+        each = score_each(played)
+        self.folder.evaluation(iteration, score, played, each)
+        logged = {"eval/success": score.success_rate, "eval/return": score.mean_return}
+        if len(each) > 1:
+            logged |= {f"eval/success/{task}": s.success_rate for task, s in each.items()}
+        self.processes.accelerator.log(logged, iteration)
+        self.watcher.evaluated(name, score)
+
+    def _measure_yardsticks(self) -> None:
+        """Write down what random player and oracle reach."""
+        if not self.processes.first:
+            return
+        self.watcher.stage("yardsticks", 1)
+        each = yardsticks_each(self.config)
+        scores = mixing.pooled_agents(each)
+        for name, score in scores.items():
+            self.watcher.evaluated(name, score)
+        self.folder.yardsticks(scores, each)
 
 
 def select(played: Sequence[Trajectory], config: TrainConfig) -> tuple[list[Trajectory], float]:
@@ -197,24 +280,6 @@ def select(played: Sequence[Trajectory], config: TrainConfig) -> tuple[list[Traj
     return kept, scale_by_kept(torch.cat(keeps), config.scale_by_kept)
 
 
-def _warn(
-    warnings: Sequence[TrapWarning],
-    folder: RunFolder,
-    processes: Processes,
-    config: TrainConfig,
-    watcher: Watcher,
-) -> bool:
-    """Write warnings down and tell them; whether the run is to stop early."""
-    stopping = False
-    for warning in warnings:
-        early = config.early_stop and warning.stops and warning.iteration < config.iterations
-        folder.warning(warning, early)
-        processes.accelerator.log({f"warning/{warning.signal}": warning.value}, warning.iteration)
-        watcher.warned(warning, early)
-        stopping |= early
-    return stopping
-
-
 def _origin(config: TrainConfig, iteration: int, tokens: ChatTokens) -> Origin:
     arguments = {**parse_args(config.env_args), **parse_args(config.train_args)}
     return Origin(iteration, vocabulary_of(tokens.tokenizer), arguments, to_dict(config))
@@ -227,32 +292,3 @@ def set_learning_rates(
     share = 1.0 - (iteration - 1) / config.iterations if config.lr_decay == "linear" else 1.0
     for group, lr in zip(optimizer.param_groups, (config.actor_lr, config.critic_lr), strict=False):
         group["lr"] = lr * share
-
-
-# --- evaluation ---
-
-
-def _measure_yardsticks(config: TrainConfig, watcher: Watcher) -> dict[str, dict[str, Score]]:
-    watcher.stage("yardsticks", 1)
-    each = yardsticks_each(config)
-    for name, score in mixing.pooled_agents(each).items():
-        watcher.evaluated(name, score)
-    return each
-
-
-def _evaluate(
-    evaluator: Evaluator,
-    folder: RunFolder,
-    processes: Processes,
-    iteration: int,
-    name: str,
-    watcher: Watcher,
-) -> None:
-    score, played = evaluator.run(watcher.episodes)
-    each = score_each(played)
-    folder.evaluation(iteration, score, played, each)
-    logged = {"eval/success": score.success_rate, "eval/return": score.mean_return}
-    if len(each) > 1:
-        logged |= {f"eval/success/{task}": s.success_rate for task, s in each.items()}
-    processes.accelerator.log(logged, iteration)
-    watcher.evaluated(name, score)

@@ -248,17 +248,9 @@ class Learner:
         part = packing.packed(sequences)
         trained = cut(targets.mask)
         aggregate = choose("aggregation", config.aggregation, AGGREGATIONS)
-        per_token, stats = choose("loss", config.loss, LOSSES)(
-            scores.logprobs,
-            part.logprobs,
-            cut(estimate.advantages),
-            trained,
-            clip_low=config.clip_low,
-            clip_high=config.clip_high,
-            dual_clip=config.dual_clip,
-        )
-        if targets.weights is not None:
-            per_token = per_token * cut(targets.weights)
+        weights = None if targets.weights is None else cut(targets.weights)
+        advantages = cut(estimate.advantages)
+        per_token, stats = self._surrogate(scores, part, advantages, trained, weights)
         parts = {"policy_loss": aggregate(per_token, trained, totals)}
         bonus = aggregate(scores.entropy, trained, totals)
         loss = parts["policy_loss"] - config.entropy_coef * bonus
@@ -280,6 +272,27 @@ class Learner:
         for name, stat in stats.items():  # per token, however the loss is aggregated
             sums[name] += float(AGGREGATIONS["token-mean"](stat.detach(), trained, totals))
         return loss
+
+    def _surrogate(
+        self,
+        scores: Scores,
+        part: Batch,
+        advantages: Tensor,
+        trained: Tensor,
+        weights: Tensor | None,
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """The policy's loss of each token of a micro-batch, and what it says of itself."""
+        config = self.config
+        per_token, stats = choose("loss", config.loss, LOSSES)(
+            scores.logprobs,
+            part.logprobs,
+            advantages,
+            trained,
+            clip_low=config.clip_low,
+            clip_high=config.clip_high,
+            dual_clip=config.dual_clip,
+        )
+        return per_token if weights is None else per_token * weights, stats
 
     def _clip(self, parameters: Iterable[torch.nn.Parameter]) -> float:
         trained = list(parameters)

@@ -10,10 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from starpo_kit import parrot_spec, play, small_policy
 
-from starpo_plugin.engine import SlotEngine, _order
+from starpo_plugin.engine import SlotEngine
 from starpo_plugin.episode import EpisodeSpec
 from starpo_plugin.policy import Policy
 from starpo_plugin.rollout import Rollouts, Sampling
+from starpo_plugin.rows import ordered
 from starpo_plugin.sampler import Sampled
 from starpo_plugin.stepping import SLOW_S, Pace, Stepper, stopwatch
 from starpo_plugin.tokens import ChatTokens
@@ -125,7 +126,7 @@ def test_rows_of_a_block_become_neighbours_and_no_row_is_lost(data):
     rows = data.draw(st.permutations(range(size)))
     cuts = sorted(data.draw(st.lists(st.integers(0, size), min_size=2, max_size=2)))
     blocks = [rows[: cuts[0]], rows[cuts[0] : cuts[1]]]
-    order = _order(size, blocks)
+    order = ordered(size, blocks)
     assert sorted(order) == list(range(size))
     assert set(order[: cuts[0]]) == set(blocks[0])
     assert set(order[cuts[0] : cuts[1]]) == set(blocks[1])
