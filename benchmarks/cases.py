@@ -183,7 +183,7 @@ STEPS = _registered(
                 *_peers(textarena=textarena.mastermind, gem=gem.mastermind),
             ],
             limit="ours writes all guesses and answers at every step; the peers only the last",
-            reset_limit="three numbers from NumPy's generator; what is left is the interface",
+            reset_limit="a number from NumPy's generator; what is left is the interface",
         ),
         Case(
             "Sudoku 9x9, 51 empty, solved",
@@ -226,6 +226,7 @@ STEPS = _registered(
             copies=64,
             limit="a move of ours is an expression of 5 operations, read from free text, and counts"
             " as 5; one of TextArena's is two places and one operation",
+            reset_limit="nothing is drawn; what is left is the interface",
         ),
     ]
 )
@@ -243,6 +244,8 @@ TASKS = _registered(
             "Tower of Hanoi, 3 disks",
             {"reasoning_gym": reasoning_gym.tower_of_hanoi},
             "TextTowerOfHanoi-v0",
+            limit="a move of ours is a text and a whole step, Reasoning Gym scores a list of them at"
+            " once",
         ),
         _task(
             "Sudoku 4x4, 6 empty",
@@ -367,6 +370,7 @@ LEVELS = _registered(
             "Arithmetic",
             _peers(reasoning_gym=reasoning_gym.arithmetic),
             "TextMath-v0",
+            limit="both draw some numbers and write a sentence; what is left is the interface",
             kind="arithmetic",
         ),
         _levels(

@@ -115,9 +115,8 @@ class FrozenLake(Game[FrozenLakeState]):
             given = isinstance(side, int) and 1 <= side <= MAX_SIDE
             if not given and (side is not None or name == "size"):
                 raise ValueError(f"{name}={side!r} must be a whole number from 1 to {MAX_SIDE}")
-        self.rows = size if rows is None else rows
-        self.cols = size if cols is None else cols
-        if self.rows * self.cols < 2:
+        self.rows, self.cols = (size if side is None else side for side in (rows, cols))
+        if self.rows == self.cols == 1:
             raise ValueError("a 1x1 board has no room for both start and goal; make it larger")
         if not isinstance(frozen, int | float) or not 0 < frozen <= 1:
             raise ValueError(f"frozen={frozen!r} must be above 0 and at most 1")
@@ -129,8 +128,8 @@ class FrozenLake(Game[FrozenLakeState]):
         if not isinstance(fixed_corners, bool):
             raise ValueError(f"{fixed_corners=} must be True or False")
         _check_symbols(symbols)
-        self.fixed_corners = fixed_corners
         self.frozen, self.success_rate = float(frozen), float(success_rate)
+        self.fixed_corners = fixed_corners
         self.stochastic = self.success_rate < 1
         self.observation: ObservationFormat = observation
         self.symbols = tuple(symbols)
@@ -148,8 +147,7 @@ class FrozenLake(Game[FrozenLakeState]):
 
     def initial(self, rng: np.random.Generator) -> FrozenLakeState:
         """Draw a map with a way to the goal."""
-        cols, frozen, rows = self.cols, self.frozen, self._rows
-        cells = self.rows * cols
+        cols, frozen, rows, cells = self.cols, self.frozen, self._rows, self.rows * self.cols
         start, goal = 0, cells - 1
         for _ in range(MAX_DRAWS):
             draws = rng.random(cells + 2)
