@@ -244,8 +244,8 @@ TASKS = _registered(
             "Tower of Hanoi, 3 disks",
             {"reasoning_gym": reasoning_gym.tower_of_hanoi},
             "TextTowerOfHanoi-v0",
-            limit="a move of ours is a text and a whole step, Reasoning Gym scores a list of them at"
-            " once",
+            limit="a move of ours is a text and a whole step, Reasoning Gym scores a list of them"
+            " at once",
         ),
         _task(
             "Sudoku 4x4, 6 empty",
