@@ -23,7 +23,7 @@ from typing import Any
 import torch
 from safetensors import SafetensorError
 
-from starpo_plugin.lora import BASE
+from starpo_plugin.lora import BASE, OtherAdapter
 from starpo_plugin.policy import Policy
 from starpo_plugin.processes import Processes, plain, shard_state
 
@@ -107,7 +107,7 @@ def reading(path: Path) -> Iterator[None]:
     """Turn what damaged files raise while this is open into ``UnreadableCheckpoint``."""
     try:
         yield
-    except UnreadableCheckpoint:
+    except (UnreadableCheckpoint, OtherAdapter):
         raise
     except _DAMAGE as error:
         why = f"{type(error).__name__}: {(str(error).splitlines() or ['no reason given'])[0]:.200}"

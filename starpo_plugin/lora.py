@@ -28,6 +28,10 @@ BASE = "base"
 _PREFIX = "base_model.model."  # how peft names what it wraps
 
 
+class OtherAdapter(ValueError):
+    """A saved adapter is of another shape than the one it is for: no damage, other options."""
+
+
 @dataclass(frozen=True)
 class LoraShape:
     """Size and place of adapters: a layer W becomes W + alpha / rank * B A, with B = 0 at first."""
@@ -132,7 +136,7 @@ class Adapters:
         """Take weights that ``tensors`` gave."""
         own = self.tensors(name)
         if own.keys() != tensors.keys() or any(own[k].shape != tensors[k].shape for k in own):
-            raise ValueError(
+            raise OtherAdapter(
                 f"the saved adapter {name!r} has other layers or another rank than this one: lora_*"
                 " must be what it was trained with"
             )
