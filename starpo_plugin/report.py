@@ -127,10 +127,13 @@ def environment_rows(folder: RunFolder) -> dict[str, AgentScores]:
 
 
 def _yardsticks(folder: RunFolder) -> dict[str, Any]:
+    path = folder.path / "yardsticks.json"
     try:
-        return json.loads((folder.path / "yardsticks.json").read_text())
+        return dict(json.loads(path.read_text()))
     except FileNotFoundError:
         return {}
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"{path} is damaged ({error}): remove it to do without it") from error
 
 
 def _ranked(config: TrainConfig, yardsticks: Mapping[str, Any], evals: Records) -> AgentScores:

@@ -361,6 +361,16 @@ def test_evaluations_are_thinned_where_there_are_many_or_long_ones(tmp_path):
     assert path.stat().st_size < report.SAMPLE_CHARACTERS
 
 
+@pytest.mark.parametrize("written", ["{", "3", ""])
+def test_damaged_yardsticks_are_named(tmp_path, written):
+    folder = a_run(tmp_path / "run", iterations=2)
+    (folder.path / "yardsticks.json").write_text(written)
+    with pytest.raises(ValueError, match=r"yardsticks\.json is damaged .* remove it"):
+        write_report(folder.path)
+    (folder.path / "yardsticks.json").unlink()
+    assert write_report(folder.path).exists()
+
+
 def test_settings_show_every_field_with_its_help(tmp_path):
     page = read(write_report(a_run(tmp_path).path))
     for name in json.loads((tmp_path / "config.json").read_text()):
