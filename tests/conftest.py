@@ -1,6 +1,8 @@
 import os
 import signal
 import sys
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
@@ -26,3 +28,15 @@ def obeys_ctrl_c():
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)
+
+
+@pytest.fixture
+def importable_benchmarks(monkeypatch) -> Iterator[None]:
+    """Scripts of benchmarks/, which is no package, import each other by their bare names."""
+    folder = str(Path(__file__).parent.parent / "benchmarks")
+    monkeypatch.syspath_prepend(folder)
+    before = set(sys.modules)
+    yield
+    for name in set(sys.modules) - before:
+        if folder in str(getattr(sys.modules[name], "__file__", "")):
+            del sys.modules[name]

@@ -1,26 +1,13 @@
 """What needs no GPU in the benchmark of one: limits, the page, parts that fail; toy shapes."""
 
 import json
-import sys
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
-BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
-
-
-@pytest.fixture(autouse=True)
-def importable(monkeypatch) -> Iterator[None]:
-    """Scripts of benchmarks/, which is no package, import each other by their bare names."""
-    monkeypatch.syspath_prepend(str(BENCHMARKS))
-    before = set(sys.modules)
-    yield
-    for name in set(sys.modules) - before:
-        if str(BENCHMARKS) in str(getattr(sys.modules[name], "__file__", "")):
-            del sys.modules[name]
+pytestmark = pytest.mark.usefixtures("importable_benchmarks")
 
 
 def test_a_step_reads_every_weight_once_and_the_keys_and_values_of_each_row():

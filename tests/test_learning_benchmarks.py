@@ -2,8 +2,6 @@
 
 import json
 import math
-import sys
-from collections.abc import Iterator
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -13,18 +11,7 @@ from starpo_plugin.charts import Series, chart
 from starpo_plugin.run_folder import RunFolder
 from text_envs.chat import ChatProtocol
 
-BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
-
-
-@pytest.fixture(autouse=True)
-def importable(monkeypatch) -> Iterator[None]:
-    """Scripts of benchmarks/, which is no package, import each other by their bare names."""
-    monkeypatch.syspath_prepend(str(BENCHMARKS))
-    before = set(sys.modules)
-    yield
-    for name in set(sys.modules) - before:
-        if str(BENCHMARKS) in str(getattr(sys.modules[name], "__file__", "")):
-            del sys.modules[name]
+pytestmark = pytest.mark.usefixtures("importable_benchmarks")
 
 
 def test_a_mean_over_seeds_has_students_interval():
