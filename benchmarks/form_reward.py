@@ -18,7 +18,7 @@ it, and something between them. With all three, and more behind them, a reply co
 """
 IDLE = 0.2
 """Cost of a move that changes nothing, beside the 0.1 that games take for one that is not legal.
-Without it the first legal move that is found becomes the only one: in most states it costs nothing.
+Without it the first legal move that is found tends to stay the only one: it mostly costs nothing.
 """
 
 

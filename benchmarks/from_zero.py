@@ -43,7 +43,7 @@ EVERYWHERE: Options = {
     "--members": "64",  # one word in some hundred is a move
     "--mini-batch": "128",
     "--actor-lr": "2e-3",
-    "--entropy-coef": "0.05",  # at 0.2 no form was found, at 0.003 one move became the only one
+    "--entropy-coef": "0.05",  # in trials 0.2 found no form, and 0.003 kept a single move
     "--old-logprobs": "sampler",
     "--lr-decay": "linear",
     "--micro-batch-tokens": "16384",
@@ -182,13 +182,12 @@ def page(runs: Mapping[str, Sequence[RunFolder]], size: Size, seconds: float) ->
         "- A reward for parts of that form: with random weights a whole answer is as good as never"
         " written. A reply that is not well formed costs 1 and gets 0.15 back for each of three"
         " parts: it begins with the opening tag, has one closing tag, and something between them."
-        " A move that changes nothing costs 0.2 more than in the game: without that the first"
-        " legal move that was found became the only one (`benchmarks/form_reward.py`, given as"
+        " A move that changes nothing costs 0.2 more than in the game: trials without that ended"
+        " with a single move (`benchmarks/form_reward.py`, given as"
         " `--turn-reward form_reward:form`). Evaluations know nothing of it.",
         "- Groups of 64, each turn's return against the group's at that turn: one word in some"
         " hundred is a move, and what is found seldom has to weigh much, which dividing by the"
-        " group's spread does. In a run with groups of 16 the lake was left with one and the same"
-        " move.",
+        " group's spread does. In a trial with groups of 16 the lake was left with a single move.",
         "- The tokenizer of the tiny model: its words are those of the game's messages and moves,"
         " beside single characters and bytes; each tag is one token.",
         "- The observation alone as the prompt: no rules, which it could not read.",

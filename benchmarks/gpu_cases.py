@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
+from sizes import sizes
 from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from transformers import Qwen2Config, Qwen2ForCausalLM
@@ -22,14 +23,8 @@ Way = Callable[[int], None]
 def random_model(shape: ModelShape, device: str, dtype: torch.dtype) -> Any:
     """Make a model of Qwen2.5's kind with random weights, on the device at once."""
     config = Qwen2Config(
-        vocab_size=shape.vocab,
-        hidden_size=shape.hidden,
-        intermediate_size=shape.intermediate,
-        num_hidden_layers=shape.layers,
-        num_attention_heads=shape.heads,
-        num_key_value_heads=shape.kv_heads,
+        **sizes(shape),
         max_position_embeddings=32768,
-        tie_word_embeddings=shape.tied,
         bos_token_id=None,
         eos_token_id=None,  # replies go on to their limit
         pad_token_id=None,

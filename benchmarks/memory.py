@@ -25,6 +25,7 @@ from typing import Any
 
 import torch
 from curves import standalone
+from sizes import sizes
 from transformers import Qwen3Config, Qwen3ForCausalLM
 
 from starpo_plugin.batch import Batch
@@ -123,16 +124,7 @@ def measure(case: Case) -> int:
 
 def _take_step(case: Case) -> torch.device:
     shape, config = case.shape, case.config
-    made = Qwen3Config(
-        vocab_size=shape.vocab,
-        hidden_size=shape.hidden,
-        intermediate_size=shape.intermediate,
-        num_hidden_layers=shape.layers,
-        num_attention_heads=shape.heads,
-        num_key_value_heads=shape.kv_heads,
-        head_dim=shape.head_dim,
-        tie_word_embeddings=shape.tied,
-    )
+    made = Qwen3Config(**sizes(shape))
     torch.manual_seed(0)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     critic = config.critic if config.needs_critic else "none"

@@ -34,20 +34,10 @@ class EachItsPrompt(SlotEngine):
         return leaders, []
 
 
-class Anew(RereadingEngine):
-    """Reads every conversation anew on each turn."""
-
-    def __init__(
-        self,
-        policy: Policy,
-        ends: frozenset[int],
-        pad: int,
-        slots: int,
-        longest: int,
-        heat: float,
-        columns: int,
-    ) -> None:
-        super().__init__(policy, ends, pad, heat)
+def anew(policy: Policy, ends: frozenset[int], pad: int, *given: Any) -> RereadingEngine:
+    """Make what reads every conversation anew on each turn; slots and room are of no use to it."""
+    _, _, heat, _ = given
+    return RereadingEngine(policy, ends, pad, heat)
 
 
 class Generate:

@@ -36,7 +36,7 @@ from train_cases import (
     rollouts_of,
     untrained,
 )
-from train_engines import Anew, EachItsPrompt, Generate, InStep, unsorted_batches
+from train_engines import EachItsPrompt, Generate, InStep, anew, unsorted_batches
 
 from starpo_plugin import processes
 from starpo_plugin.batch import collate, micro_batches
@@ -52,7 +52,7 @@ WAYS: dict[str, Callable[..., Any]] = {
     "text-envs": SlotEngine,
     "without refilling (all in step)": InStep,
     "without group prefill": EachItsPrompt,
-    "without the kept cache": Anew,
+    "without the kept cache": anew,
     "transformers' `generate` on each turn": Generate,
 }
 
@@ -174,8 +174,8 @@ def measure_turns(effort: Effort) -> list[dict[str, Any]]:
         rollouts = rollouts_of(untrained(config), config)
         small = effort._replace(groups=1)
         play(rollouts, small)  # makes the environments
-        kept, anew = (play(rollouts, small, way) for way in (SlotEngine, Anew))
-        rows.append({"turns": turns, "kept": kept.cpu, "anew": anew.cpu, "tokens": kept.tokens})
+        kept, reread = (play(rollouts, small, way) for way in (SlotEngine, anew))
+        rows.append({"turns": turns, "kept": kept.cpu, "anew": reread.cpu, "tokens": kept.tokens})
     return rows
 
 
